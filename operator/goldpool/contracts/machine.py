@@ -1,0 +1,72 @@
+"""What a VM pod is told, and what it answers."""
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from goldpool.contracts.layout import ImageFormat, NameOnDisk, Sha256
+from goldpool.contracts.model import CONTRACT_VERSION, Contract
+
+MACHINE_ENV: Final = "GOLDPOOL_MACHINE"
+HEALTH_PORT: Final = 8378
+"""``GET /ready`` answers 200 while QMP says that the guest runs, else 503 with the reason as text;
+``GET /live`` 200 while the runtime itself turns."""
+
+DISKS_ROOT: Final = "/disks"
+"""Each volume's own directory is mounted at ``/disks/<storageID>``."""
+PARENTS_ROOT: Final = "/parents"
+"""Each parent's own directory is mounted read-only at ``/parents/<parent>``."""
+
+
+class ParentDisk(Contract):
+    """The read-only lower layer. Opened with this format and this file; the path stored in the child is ignored."""
+
+    parent: NameOnDisk
+    format: ImageFormat
+    revision: Sha256
+
+
+class Disk(Contract):
+    """One disk of the machine. Its directory's sidecar must say the same, or the machine does not start."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+    storage_id: NameOnDisk
+    volume_uid: str
+    boot: bool = False
+    parent: ParentDisk | None = None
+
+
+class Machine(Contract):
+    """A virtual machine as its pod sees it. ``memory_bytes`` is the guest's; the pod has overhead on top."""
+
+    version: int = CONTRACT_VERSION
+    name: str
+    uid: str
+    cpus: int = Field(ge=1)
+    memory_bytes: int = Field(gt=0)
+    disks: tuple[Disk, ...]
+    cdrom: ParentDisk | None = Field(default=None, description="an installer ISO, read-only, tried after the disks")
+    stop_seconds: int = Field(default=60, description="how long an ACPI shutdown may take; below the pod's grace")
+
+
+class Exit(StrEnum):
+    """Why a VM pod ended: the first word of its termination message, a JSON ``Ended``."""
+
+    GUEST_SHUTDOWN = "GuestShutdown"
+    """The guest powered itself off."""
+    STOPPED = "Stopped"
+    """We asked for it: ACPI shutdown in time."""
+    KILLED = "StopTimedOut"
+    """We asked for it, and the guest did not follow in time."""
+    WRONG_DISK = "WrongDisk"
+    """A directory's sidecar is not the one expected: nothing was opened."""
+    DISK_MISSING = "DiskMissing"
+    QEMU_FAILED = "QemuFailed"
+
+
+class Ended(Contract):
+    version: int = CONTRACT_VERSION
+    reason: Exit
+    message: str = Field(default="", max_length=1024)
+    accelerator: str = ""

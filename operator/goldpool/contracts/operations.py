@@ -1,0 +1,241 @@
+"""Operations: idempotent pieces of storage work on one host, and what they answer.
+
+An operation is known by its ``id``, which is derived from the name on disk it works on, so asking twice is
+asking once. A storage Job gets a ``Batch`` in the environment and leaves a ``Report`` as its termination
+message (the last 4,096 bytes survive: jobs.md §3).
+"""
+
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, TypeAdapter
+
+from goldpool.contracts.layout import ImageFormat, LocationIdentity, NameOnDisk, Owner, Sha256
+from goldpool.contracts.model import CONTRACT_VERSION, Contract
+
+BATCH_ENV: Final = "GOLDPOOL_BATCH"
+"""The environment variable that carries a ``Batch`` as JSON; below 128 KiB (jobs.md §3)."""
+
+TERMINATION_MESSAGE_LIMIT: Final = 4096
+
+
+class Checksum(Contract):
+    algorithm: Literal["md5", "sha1", "sha224", "sha256", "sha384", "sha512"]
+    hex: Annotated[str, Field(pattern=r"^[0-9a-f]{32,128}$")]
+
+
+class Mirror(Contract):
+    """One place the same bytes can be fetched from, in the order they are tried."""
+
+    url: str
+
+
+class FetchPolicy(Contract):
+    """Limits of one transfer. Every number is settable, so that a test never waits for a default."""
+
+    attempts: int = Field(default=3, ge=1, description="rounds over all mirrors (CloudStack: 3 validations)")
+    connect_seconds: float = 5
+    idle_seconds: float = 30
+    total_seconds: float = 10800
+    max_bytes: int = Field(default=1 << 40, description="largest transfer, also without Content-Length")
+    max_virtual_bytes: int = Field(default=2000 << 30, description="largest virtual disk")
+    reserve_bytes: int = Field(default=64 << 20, description="space that stays free on the pool")
+    max_redirects: int = 10
+
+
+class _Operation(Contract):
+    id: str
+    location: NameOnDisk
+
+
+class Initialize(_Operation):
+    """Make the location ours, once: identity file and directories. The only operation that runs as root."""
+
+    kind: Literal["Initialize"] = "Initialize"
+    identity: LocationIdentity
+    require_mount: bool = True
+
+
+class Probe(_Operation):
+    """Say who the location is and how full; changes nothing."""
+
+    kind: Literal["Probe"] = "Probe"
+
+
+class Rebind(_Operation):
+    """The same location ID on a Node of the same name with a new UID (a re-registered host): record the UID."""
+
+    kind: Literal["Rebind"] = "Rebind"
+    identity: LocationIdentity
+
+
+class Fetch(_Operation):
+    """Bring one template's bytes to ``templates/<parent>``: verified, then published at once, or not at all."""
+
+    kind: Literal["Fetch"] = "Fetch"
+    parent: NameOnDisk
+    template: str
+    template_uid: str
+    format: ImageFormat
+    mirrors: tuple[Mirror, ...]
+    checksums: tuple[Checksum, ...] = ()
+    revision: Sha256 | None = Field(default=None, description="the pinned revision; other bytes are refused")
+    policy: FetchPolicy = FetchPolicy()
+
+
+class CreateChild(_Operation):
+    """A thin overlay over a parent. The parent's path inside the image is a hint for people, never followed."""
+
+    kind: Literal["CreateChild"] = "CreateChild"
+    storage_id: NameOnDisk
+    owner: Owner
+    virtual_bytes: int = Field(gt=0)
+    parent: NameOnDisk
+    parent_location: NameOnDisk
+    parent_format: ImageFormat
+    parent_virtual_bytes: int = Field(gt=0)
+    revision: Sha256
+
+
+class CreateBlank(_Operation):
+    kind: Literal["CreateBlank"] = "CreateBlank"
+    storage_id: NameOnDisk
+    owner: Owner
+    virtual_bytes: int = Field(gt=0)
+
+
+class DeleteVolume(_Operation):
+    """Rename ``volumes/<storageID>`` to the trash; a missing one is success."""
+
+    kind: Literal["DeleteVolume"] = "DeleteVolume"
+    storage_id: NameOnDisk
+    trash_seconds: int = Field(default=3600, ge=0)
+
+
+class DeleteParent(_Operation):
+    """Remove ``templates/<parent>`` and its unpublished remains; a missing one is success."""
+
+    kind: Literal["DeleteParent"] = "DeleteParent"
+    parent: NameOnDisk
+
+
+Operation = Annotated[
+    Initialize | Probe | Rebind | Fetch | CreateChild | CreateBlank | DeleteVolume | DeleteParent,
+    Field(discriminator="kind"),
+]
+
+
+class Batch(Contract):
+    """What one storage Job does: all of it on one executing host, in order."""
+
+    version: int = CONTRACT_VERSION
+    operations: tuple[Operation, ...]
+    identities: tuple[LocationIdentity, ...] = Field(
+        default=(), description="who each location must be before anything is written there")
+
+
+class LocationState(StrEnum):
+    """What a pod found where a location should be."""
+
+    OK = "Ok"
+    NOT_MOUNTED = "NotMounted"
+    """No identity file, or the path is no mount point though one is required: nothing was written."""
+    FOREIGN = "ForeignPool"
+    """Another cluster's or another pool's identity: nothing was written."""
+    REPLACED = "Replaced"
+    """This pool's identity for another location or Node: a disk was swapped or moved."""
+
+
+class LocationFacts(Contract):
+    """How a location was found. Sizes in bytes, from statvfs; zero when it is not ``Ok``."""
+
+    location: NameOnDisk
+    state: LocationState
+    total_bytes: int = 0
+    free_bytes: int = Field(default=0, description="f_bavail: what an unprivileged writer may still use")
+    node_uid: str = ""
+    message: str = ""
+
+
+class FailureReason(StrEnum):
+    """Why an operation failed. Stable: controllers branch on these, users read them in conditions."""
+
+    NOT_MOUNTED = "NotMounted"
+    FOREIGN_POOL = "ForeignPool"
+    REPLACED = "Replaced"
+    POOL_FULL = "PoolFull"
+    SOURCE_UNREACHABLE = "SourceUnreachable"
+    SOURCE_REFUSED = "SourceRefused"
+    TRANSFER_INCOMPLETE = "TransferIncomplete"
+    TOO_LARGE = "TooLarge"
+    CHECKSUM_MISMATCH = "ChecksumMismatch"
+    """Every mirror delivered a full body and each repeated its own wrong digest: the source itself is wrong."""
+    REVISION_MISMATCH = "RevisionMismatch"
+    """Good bytes, but not those of the template's pinned revision."""
+    WRONG_FORMAT = "WrongFormat"
+    UNSAFE_IMAGE = "UnsafeImage"
+    VOLUME_CONFLICT = "VolumeConflict"
+    """The name on disk is taken by something else: nothing was touched."""
+    IO_ERROR = "IOError"
+    UNSUPPORTED = "Unsupported"
+    LOST = "Lost"
+    """The Job ended without saying anything of this operation (killed, evicted, node lost)."""
+
+
+PERMANENT: Final = frozenset({
+    FailureReason.CHECKSUM_MISMATCH,
+    FailureReason.REVISION_MISMATCH,
+    FailureReason.WRONG_FORMAT,
+    FailureReason.UNSAFE_IMAGE,
+    FailureReason.TOO_LARGE,
+    FailureReason.VOLUME_CONFLICT,
+    FailureReason.UNSUPPORTED,
+})
+"""Trying the same operation again, here or on another host, cannot help."""
+
+
+class Failure(Contract):
+    """``index`` is the operation's place in the batch; ``message`` names the mirror, the numbers, the remedy."""
+
+    index: int
+    reason: FailureReason
+    message: str = Field(max_length=512)
+
+
+class Fetched(Contract):
+    """What a successful Fetch brought."""
+
+    revision: Sha256
+    file_bytes: int
+    virtual_bytes: int
+    mirror: str = Field(default="", description="origin and path only: never a query or credentials")
+    attempts: int = 1
+
+
+class Report(Contract):
+    """A batch's outcome, at most 4,096 bytes as JSON.
+
+    ``done`` is a hex bitmap, bit i (of value 1 << i) set when operation i succeeded. What is neither done nor in ``failures``
+    is unknown and is asked again. Failures that did not fit are left out and counted in ``omitted``.
+    """
+
+    version: int = CONTRACT_VERSION
+    done: str = Field(default="0", pattern=r"^[0-9a-f]+$")
+    failures: tuple[Failure, ...] = ()
+    omitted: int = 0
+    fetched: Fetched | None = None
+    locations: tuple[LocationFacts, ...] = ()
+
+    def succeeded(self, index: int) -> bool:
+        return bool(int(self.done, 16) >> index & 1)
+
+
+class Progress(Contract):
+    """One line of a transfer's log: ``{"progress": {...}}``. ``total_bytes`` is None when the server gave none."""
+
+    done_bytes: int
+    total_bytes: int | None = None
+    mirror: str = ""
+
+
+OPERATION: Final[TypeAdapter[Operation]] = TypeAdapter(Operation)
