@@ -46,8 +46,12 @@ class Machine(Contract):
     cpus: int = Field(ge=1)
     memory_bytes: int = Field(gt=0)
     disks: tuple[Disk, ...]
-    cdrom: ParentDisk | None = Field(default=None, description="an installer ISO, read-only, tried after the disks")
-    stop_seconds: int = Field(default=60, description="how long an ACPI shutdown may take; below the pod's grace")
+    cdrom: ParentDisk | None = Field(
+        default=None, description="an installer ISO, read-only, tried after the disks"
+    )
+    stop_seconds: int = Field(
+        default=60, description="how long an ACPI shutdown may take; below the pod's grace"
+    )
 
 
 class Exit(StrEnum):

@@ -131,7 +131,8 @@ class Batch(Contract):
     version: int = CONTRACT_VERSION
     operations: tuple[Operation, ...]
     identities: tuple[LocationIdentity, ...] = Field(
-        default=(), description="who each location must be before anything is written there")
+        default=(), description="who each location must be before anything is written there"
+    )
 
 
 class LocationState(StrEnum):
@@ -182,15 +183,17 @@ class FailureReason(StrEnum):
     """The Job ended without saying anything of this operation (killed, evicted, node lost)."""
 
 
-PERMANENT: Final = frozenset({
-    FailureReason.CHECKSUM_MISMATCH,
-    FailureReason.REVISION_MISMATCH,
-    FailureReason.WRONG_FORMAT,
-    FailureReason.UNSAFE_IMAGE,
-    FailureReason.TOO_LARGE,
-    FailureReason.VOLUME_CONFLICT,
-    FailureReason.UNSUPPORTED,
-})
+PERMANENT: Final = frozenset(
+    {
+        FailureReason.CHECKSUM_MISMATCH,
+        FailureReason.REVISION_MISMATCH,
+        FailureReason.WRONG_FORMAT,
+        FailureReason.UNSAFE_IMAGE,
+        FailureReason.TOO_LARGE,
+        FailureReason.VOLUME_CONFLICT,
+        FailureReason.UNSUPPORTED,
+    }
+)
 """Trying the same operation again, here or on another host, cannot help."""
 
 
@@ -215,8 +218,8 @@ class Fetched(Contract):
 class Report(Contract):
     """A batch's outcome, at most 4,096 bytes as JSON.
 
-    ``done`` is a hex bitmap, bit i (of value 1 << i) set when operation i succeeded. What is neither done nor in ``failures``
-    is unknown and is asked again. Failures that did not fit are left out and counted in ``omitted``.
+    ``done`` is a hex bitmap, bit i (1 << i) set when operation i succeeded. What is neither done nor in
+    ``failures`` is unknown and is asked again. Failures that did not fit are left out and counted in ``omitted``.
     """
 
     version: int = CONTRACT_VERSION
