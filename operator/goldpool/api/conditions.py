@@ -1,0 +1,164 @@
+"""Condition types and reasons, all in one place, each with the sentence that explains it to a user.
+
+kstatus: ``Ready`` from the first status write on; ``Reconciling`` and ``Stalled`` only while true, never both.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import Field, StringConstraints
+
+from goldpool.api.model import ApiModel, Time
+
+
+class ConditionType(StrEnum):
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    DELETION_BLOCKED = "DeletionBlocked"
+
+
+class ConditionStatus(StrEnum):
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Reason(StrEnum):
+    """Reasons of conditions and of events. Stable: people write alerts on them."""
+
+    READY = "Ready"
+    RUNNING = "Running"
+    HALTED = "Halted"
+    SUCCEEDED = "Succeeded"
+    BOUND = "Bound"
+    IN_USE = "InUse"
+    PENDING = "Pending"
+    INITIALIZING = "Initializing"
+    PLANNING = "Planning"
+    NOT_PLACEABLE = "NotPlaceable"
+    TOO_MANY_PLANS = "TooManyPlans"
+    WAITING_FOR_CONSUMER = "WaitingForFirstConsumer"
+    WAITING_FOR_TEMPLATE = "WaitingForTemplate"
+    WAITING_FOR_PARENT = "WaitingForParent"
+    WAITING_FOR_VOLUMES = "WaitingForVolumes"
+    WAITING_FOR_HOST = "WaitingForHost"
+    FETCHING = "Fetching"
+    NO_COPY_WANTED = "NoCopyWanted"
+    CREATING = "Creating"
+    STARTING = "Starting"
+    STOPPING = "Stopping"
+    RESTARTING = "Restarting"
+    TERMINATING = "Terminating"
+    DELETION_BLOCKED = "DeletionBlocked"
+    DISABLED = "Disabled"
+    MAINTENANCE = "Maintenance"
+    NO_HOSTS = "NoHosts"
+    HOSTS_NOT_READY = "HostsNotReady"
+    PATH_NOT_ALLOWED = "PathNotAllowed"
+    NOT_MOUNTED = "NotMounted"
+    FOREIGN_POOL = "ForeignPool"
+    REPLACED = "Replaced"
+    HOST_NOT_READY = "HostNotReady"
+    OPERATION_FAILED = "OperationFailed"
+    TEMPLATE_NOT_FOUND = "TemplateNotFound"
+    TEMPLATE_FAILED = "TemplateFailed"
+    TEMPLATE_DELETING = "TemplateDeleting"
+    IMAGE_STORE_REQUIRED = "ImageStoreRequired"
+    PARENT_FAILED = "ParentFailed"
+    FETCH_FAILED = "FetchFailed"
+    SOURCE_INVALID = "SourceInvalid"
+    REVISION_MISMATCH = "RevisionMismatch"
+    RETIRING = "Retiring"
+    UNUSED = "Unused"
+    VOLUME_NOT_FOUND = "VolumeNotFound"
+    VOLUME_NAME_TAKEN = "VolumeNameTaken"
+    VOLUME_IN_USE = "VolumeInUse"
+    VOLUME_LOST = "VolumeLost"
+    VOLUME_RESTORED = "VolumeRestored"
+    VOLUME_FAILED = "VolumeFailed"
+    SIZE_TOO_SMALL = "SizeTooSmall"
+    START_FAILED = "StartFailed"
+    GUEST_PAUSED = "GuestPaused"
+    GUEST_STOPPED = "GuestStopped"
+    HOST_LOST = "HostLost"
+    WRONG_DISK = "WrongDisk"
+    FAILED = "Failed"
+
+
+EXPLANATIONS: Final[dict[Reason, str]] = {
+    Reason.READY: "Everything asked for is there.",
+    Reason.RUNNING: "QEMU says that the guest runs.",
+    Reason.HALTED: "The machine is stopped because runStrategy says so.",
+    Reason.SUCCEEDED: "The guest powered itself off and runStrategy does not start it again.",
+    Reason.BOUND: "The volume has a place and its disk is there.",
+    Reason.IN_USE: "A virtual machine holds the volume.",
+    Reason.PENDING: "Nothing was done yet.",
+    Reason.INITIALIZING: "Hosts are preparing their locations.",
+    Reason.PLANNING: "A place is being chosen.",
+    Reason.NOT_PLACEABLE: "No host and pool fit; the message counts why. It is tried again as soon as something changes.",
+    Reason.TOO_MANY_PLANS: "Ten plans failed. Change the spec or set a new value of goldpool.io/retry.",
+    Reason.WAITING_FOR_CONSUMER: "The volume gets its place when a virtual machine first needs it.",
+    Reason.WAITING_FOR_TEMPLATE: "The template is not ready to be used yet.",
+    Reason.WAITING_FOR_PARENT: "The template's copy is being fetched to the chosen location.",
+    Reason.WAITING_FOR_VOLUMES: "The machine starts when its volumes are ready.",
+    Reason.WAITING_FOR_HOST: "The host that holds the bytes is not ready or cordoned.",
+    Reason.FETCHING: "Copies are being downloaded.",
+    Reason.NO_COPY_WANTED: "The template is registered; it is fetched when something needs it.",
+    Reason.CREATING: "The disk is being made.",
+    Reason.STARTING: "The pod is there, the guest does not run yet.",
+    Reason.STOPPING: "The guest was asked to shut down.",
+    Reason.RESTARTING: "The guest ended and is started again after a pause.",
+    Reason.TERMINATING: "The object is being deleted.",
+    Reason.DELETION_BLOCKED: "Somebody still uses the object; status.blockers says who.",
+    Reason.DISABLED: "spec.state is Disabled: nothing new is placed here.",
+    Reason.MAINTENANCE: "spec.state is Maintenance: nothing new is placed here and machines are stopped.",
+    Reason.NO_HOSTS: "No node matches hostSelector.",
+    Reason.HOSTS_NOT_READY: "No location of the pool can be used now.",
+    Reason.PATH_NOT_ALLOWED: "The path is not below one of the operator's allowed prefixes, or nests with another pool's.",
+    Reason.NOT_MOUNTED: "The path is no mount point, or the location's identity is missing: nothing is written there.",
+    Reason.FOREIGN_POOL: "Another cluster or pool owns the bytes at this path: nothing is written there.",
+    Reason.REPLACED: "The disk found here belongs to another location or host of the pool: nothing is written there.",
+    Reason.HOST_NOT_READY: "The node is not ready.",
+    Reason.OPERATION_FAILED: "A storage operation failed; it is tried again.",
+    Reason.TEMPLATE_NOT_FOUND: "There is no template of that name.",
+    Reason.TEMPLATE_FAILED: "The template's source is wrong; see the template.",
+    Reason.TEMPLATE_DELETING: "The template is being deleted.",
+    Reason.IMAGE_STORE_REQUIRED: "directDownload is false, and image stores are not there yet: set it to true.",
+    Reason.PARENT_FAILED: "The template could not be fetched to that location.",
+    Reason.FETCH_FAILED: "Every attempt over every mirror failed.",
+    Reason.SOURCE_INVALID: "The source itself is wrong. Correct the spec or set a new value of goldpool.io/retry.",
+    Reason.REVISION_MISMATCH: "The source serves other bytes than the template's revision.",
+    Reason.RETIRING: "The copy is being removed; its users are checked once more.",
+    Reason.UNUSED: "Nobody uses the copy; it goes after the template's retention.",
+    Reason.VOLUME_NOT_FOUND: "There is no volume of that name.",
+    Reason.VOLUME_NAME_TAKEN: "A volume of that name exists and was not made for this machine; use volumeRef to mean it.",
+    Reason.VOLUME_IN_USE: "Another virtual machine holds the volume.",
+    Reason.VOLUME_LOST: "The volume was used and its disk is not where it was; it is never made anew.",
+    Reason.VOLUME_RESTORED: "The object was restored from a backup: its disk belongs to the object it was made for.",
+    Reason.VOLUME_FAILED: "The disk could not be made.",
+    Reason.SIZE_TOO_SMALL: "The disk must not be smaller than its template's virtual size.",
+    Reason.START_FAILED: "The pod could not start the guest; another place is tried.",
+    Reason.GUEST_PAUSED: "QEMU paused the guest, for example because its pool is full.",
+    Reason.GUEST_STOPPED: "The guest ended.",
+    Reason.HOST_LOST: "The node does not answer. The machine stays there: two writers would destroy its disk.",
+    Reason.WRONG_DISK: "What lies in the volume's directory is not the volume.",
+    Reason.FAILED: "It failed and is not tried again.",
+}
+
+
+class Condition(ApiModel):
+    """A standard Kubernetes condition."""
+
+    type: Annotated[str, StringConstraints(max_length=316)] = Field(description="Type of the condition.")
+    status: ConditionStatus = Field(description="True, False or Unknown.")
+    reason: Annotated[str, StringConstraints(max_length=128)] = Field(
+        description="The machine-readable reason of the last transition, in CamelCase."
+    )
+    message: Annotated[str, StringConstraints(max_length=1024)] = Field(
+        default="", description="What a person should know, with the numbers and the remedy."
+    )
+    last_transition_time: Time = Field(description="When status last changed.")
+    observed_generation: int | None = Field(
+        default=None, description="The metadata.generation the condition was set for."
+    )

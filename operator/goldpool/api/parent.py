@@ -1,0 +1,96 @@
+"""Parent: the verified, immutable copy of one template revision at one location. Written by the operator."""
+
+from enum import StrEnum
+from typing import ClassVar
+
+from pydantic import Field
+
+from goldpool.api.model import ApiModel, Bytes, Column, Crd, Kind, Rule, Time
+from goldpool.api.references import Blockers, Conditions
+from goldpool.api.template import TemplateFormat
+
+
+class ParentState(StrEnum):
+    PENDING = "Pending"
+    FETCHING = "Fetching"
+    PUBLISHED = "Published"
+    READY = "Ready"
+    FAILED = "Failed"
+    RETIRING = "Retiring"
+
+
+class ParentSpec(ApiModel):
+    """Which template at which location. The object's name is the directory's name on disk and never reused."""
+
+    rules: ClassVar = (Rule("self == oldSelf", "spec: a parent is always the same copy"),)
+
+    template: str = Field(description="Name of the Template.")
+    template_uid: str = Field(alias="templateUID", description="UID of the Template.")
+    pool: str = Field(description="Name of the StoragePool.")
+    location: str = Field(description="Name of the StorageLocation.")
+    host: str = Field(default="", description="Host of the location; empty for a Shared pool.")
+    format: TemplateFormat = Field(description="Format of the image.")
+    source_hash: str = Field(
+        description="Hash of the template's source, format and checksum this copy is made from."
+    )
+    revision: str = Field(default="", description="The template's revision when it was already known.")
+
+
+class ParentStatus(ApiModel):
+    """How far it is, and who needs it."""
+
+    observed_generation: int = Field(default=-1, description="The generation this status is about.")
+    state: ParentState | None = Field(
+        default=None,
+        description="Pending, Fetching, Published (verified, not yet the template's revision), Ready, Failed or Retiring.",
+    )
+    conditions: Conditions = Field(default=[], description="Ready, Reconciling, Stalled.")
+    progress: str | None = Field(default=None, description="How much of the transfer is done, like 42%.")
+    done: Bytes | None = Field(default=None, description="Bytes fetched.")
+    expected: Bytes | None = Field(default=None, description="Bytes to fetch, when the server said.")
+    mirror: str | None = Field(
+        default=None, description="Where the bytes came from, without query or credentials."
+    )
+    attempt: int | None = Field(default=None, description="Number of the current fetch Job, from 1.")
+    failures: int | None = Field(default=None, description="Failed fetch Jobs in a row.")
+    failure: str | None = Field(default=None, description="Why the last fetch failed, as a stable reason.")
+    permanent: bool | None = Field(default=None, description="Whether trying again cannot help.")
+    next_retry_time: Time | None = Field(default=None, description="When the next fetch starts.")
+    retry: str | None = Field(
+        default=None, description="The template's value of goldpool.io/retry that was acted on."
+    )
+    fetched_on: str | None = Field(default=None, description="The host that fetches or fetched it.")
+    revision: str | None = Field(default=None, description="sha256 of the published bytes.")
+    size: Bytes | None = Field(default=None, description="Size of the file.")
+    virtual_size: Bytes | None = Field(default=None, description="Size of the disk a guest sees.")
+    published_time: Time | None = Field(default=None, description="When the copy was published.")
+    children: int | None = Field(default=None, description="Volumes that depend on this copy.")
+    unused_since: Time | None = Field(default=None, description="Since when nobody needs the copy.")
+    blockers: Blockers = Field(default=[], description="Who holds up the removal.")
+    blockers_total: int | None = Field(default=None, description="How many users hold up the removal.")
+
+
+class Parent(Kind):
+    """The verified, immutable copy of one template revision at one location, shared by all its children."""
+
+    crd: ClassVar = Crd(
+        kind="Parent",
+        plural="parents",
+        short="gpar",
+        namespaced=False,
+        columns=(
+            Column("Template", ".spec.template"),
+            Column("Pool", ".spec.pool"),
+            Column("Host", ".spec.host"),
+            Column("State", ".status.state"),
+            Column("Progress", ".status.progress"),
+            Column("Children", ".status.children", "integer"),
+            Column("Failure", ".status.failure", priority=1),
+            Column("Message", '.status.conditions[?(@.type=="Ready")].message', priority=1),
+            Column("Age", ".metadata.creationTimestamp", "date"),
+        ),
+        selectable=(".spec.template", ".spec.pool", ".spec.location", ".status.state"),
+    )
+
+    spec: ParentSpec = Field(description="Which template at which location.")
+    status: ParentStatus = Field(default=ParentStatus(), description="How far it is, and who needs it.")

@@ -1,0 +1,146 @@
+"""Template: a registered image that hosts download themselves."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import Field, StringConstraints
+
+from goldpool.api.model import ApiModel, Bytes, Column, Crd, Duration, Kind, ListMap, Name, Rule
+from goldpool.api.references import Blockers, Conditions, CopyExceptions
+
+
+class TemplateFormat(StrEnum):
+    QCOW2 = "qcow2"
+    RAW = "raw"
+
+
+class Source(ApiModel):
+    """Where the bytes come from."""
+
+    url: Annotated[str, StringConstraints(max_length=2048, pattern=r"^https?://[^\s/?#@]+(/[^\s]*)?$")] = (
+        Field(description="An http or https URL without user information.")
+    )
+
+
+class Prepare(ApiModel):
+    """Copies wanted before any machine needs them."""
+
+    pools: Annotated[list[Name], Field(max_length=16)] = Field(
+        default=[],
+        description="Golden pools to every ready location of which the template is fetched ahead, and kept.",
+    )
+
+
+CHECKSUM_PATTERN = (
+    r"^((md5:)?[0-9a-fA-F]{32}|(sha1:)?[0-9a-fA-F]{40}|(sha224:)?[0-9a-fA-F]{56}|(sha256:)?[0-9a-fA-F]{64}"
+    r"|(sha384:)?[0-9a-fA-F]{96}|(sha512:)?[0-9a-fA-F]{128}"
+    r"|\{MD5\}[0-9a-fA-F]{32}|\{SHA-1\}[0-9a-fA-F]{40}|\{SHA-224\}[0-9a-fA-F]{56}|\{SHA-256\}[0-9a-fA-F]{64}"
+    r"|\{SHA-384\}[0-9a-fA-F]{96}|\{SHA-512\}[0-9a-fA-F]{128})$"
+)
+
+
+class TemplateSpec(ApiModel):
+    """What the administrator registers."""
+
+    rules: ClassVar = (
+        Rule("self.golden == oldSelf.golden", "spec.golden is immutable: register a new Template"),
+    )
+
+    golden: bool = Field(default=False, description="Whether parents live on golden pools. Immutable.")
+    direct_download: bool = Field(
+        default=True,
+        description="Whether hosts download the image themselves. False needs an image store, which is not there yet.",
+    )
+    format: TemplateFormat = Field(
+        description="Format of the image. It is declared, never guessed. Frozen once fetched."
+    )
+    source: Source = Field(description="Where the bytes come from. Frozen once fetched.")
+    checksum: Annotated[str, StringConstraints(max_length=160, pattern=CHECKSUM_PATTERN)] | None = Field(
+        default=None,
+        description="Checksum of the file: sha256:HEX (also md5, sha1, sha224, sha384, sha512), {SHA-256}HEX as in "
+        "CloudStack, or bare hex whose length tells the algorithm. Without one, the first published copy binds all others.",
+    )
+    prepare: Prepare = Field(default=Prepare(), description="Copies wanted before any machine needs them.")
+    retention: Duration = Field(default=86400.0, description="How long a copy that nobody uses is kept.")
+
+
+class PoolRef(ApiModel):
+    """The template on one pool: CloudStack's template_spool_ref, summed over the pool's locations."""
+
+    pool: str = Field(description="Name of the StoragePool.")
+    wanted: int = Field(default=0, description="Locations that should have a copy.")
+    ready: int = Field(default=0, description="Locations with a verified copy.")
+    fetching: int = Field(default=0, description="Locations where a copy is being fetched.")
+    failed: int = Field(default=0, description="Locations where fetching failed.")
+    children: int = Field(default=0, description="Volumes whose parent is on this pool.")
+    digest: str = Field(default="", description="sha256 of the copies.")
+
+
+class TemplateStatus(ApiModel):
+    """What the operator found."""
+
+    observed_generation: int = Field(default=-1, description="The generation this status is about.")
+    phase: str | None = Field(
+        default=None, description="Registered, Fetching, Ready, Degraded, Failed or Terminating; for people."
+    )
+    conditions: Conditions = Field(default=[], description="Ready, Reconciling, Stalled, DeletionBlocked.")
+    revision: Annotated[str, StringConstraints(max_length=64)] | None = Field(
+        default=None, description="sha256 of the published bytes; every copy is identical to it."
+    )
+    size: Bytes | None = Field(default=None, description="Size of the image's file.")
+    virtual_size: Bytes | None = Field(default=None, description="Size of the disk a guest sees.")
+    copies: str | None = Field(default=None, description="Ready copies of those wanted, like 2/3.")
+    children: int | None = Field(default=None, description="Volumes that depend on a copy.")
+    pool_refs: Annotated[list[PoolRef], ListMap(("pool",)), Field(max_length=64)] = Field(
+        default=[], description="The template's copies, per pool."
+    )
+    exceptions: CopyExceptions = Field(default=[], description="Up to 20 locations where fetching failed.")
+    retry: Annotated[str, StringConstraints(max_length=256)] | None = Field(
+        default=None, description="The value of goldpool.io/retry that was acted on."
+    )
+    blockers: Blockers = Field(default=[], description="Up to 10 users that hold up the deletion.")
+    blockers_total: int | None = Field(default=None, description="How many users hold up the deletion.")
+
+
+class Template(Kind):
+    """A registered image: where it comes from, its format and checksum. Hosts fetch it when something needs it, or
+    ahead to the pools named in prepare."""
+
+    crd: ClassVar = Crd(
+        kind="Template",
+        plural="templates",
+        short="gtpl",
+        namespaced=False,
+        columns=(
+            Column("Format", ".spec.format"),
+            Column("Golden", ".spec.golden", "boolean"),
+            Column("Size", ".status.virtualSize"),
+            Column("Copies", ".status.copies"),
+            Column("Children", ".status.children", "integer"),
+            Column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+            Column("Reason", '.status.conditions[?(@.type=="Ready")].reason', priority=1),
+            Column("Age", ".metadata.creationTimestamp", "date"),
+        ),
+    )
+    rules: ClassVar = (
+        Rule(
+            "size(self.metadata.name) <= 40",
+            "metadata.name: at most 40 characters, because parents are named after it",
+        ),
+        Rule(
+            "!has(oldSelf.status.revision) || self.spec.source == oldSelf.spec.source",
+            "spec.source is frozen: copies of it were published; register a new Template",
+        ),
+        Rule(
+            "!has(oldSelf.status.revision) || self.spec.format == oldSelf.spec.format",
+            "spec.format is frozen: copies of it were published; register a new Template",
+        ),
+        Rule(
+            "!has(oldSelf.status.revision) || (has(self.spec.checksum) == has(oldSelf.spec.checksum)"
+            " && (!has(self.spec.checksum) || self.spec.checksum == oldSelf.spec.checksum))",
+            "spec.checksum is frozen: copies were verified against it; register a new Template",
+        ),
+    )
+
+    spec: TemplateSpec = Field(description="What the administrator registers.")
+    status: TemplateStatus = Field(default=TemplateStatus(), description="What the operator found.")
