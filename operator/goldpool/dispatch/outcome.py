@@ -1,0 +1,38 @@
+"""What has become of an operation."""
+
+from dataclasses import dataclass
+
+from goldpool.contracts.operations import FailureReason, Fetched, LocationFacts, Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Asked for, and in no Job yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """In a Job. ``progress`` is only known for a Fetch that has begun to transfer."""
+
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """``facts``: how the Job found the operation's location; ``fetched``: of a Fetch, what it brought."""
+
+    facts: LocationFacts | None = None
+    fetched: Fetched | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """``permanent``: the same operation cannot succeed later or elsewhere either."""
+
+    reason: FailureReason
+    message: str
+    permanent: bool
+
+
+Ended = Succeeded | Failed
+Outcome = Pending | Running | Ended
