@@ -1,0 +1,3 @@
+module goldpool.io/hack/cluster/pause
+
+go 1.24.0
