@@ -1,0 +1,86 @@
+"""etcd, API server, controller manager and scheduler, on the machine itself and on the bridge's address."""
+
+from __future__ import annotations
+
+import shutil
+
+from hack.cluster import config, manifests
+from hack.cluster.commands import CommandFailedError, TimedOutError, run, wait_until
+from hack.cluster.machine import Machine, write_if_changed
+
+NAMES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+_KUBECONFIGS = ("admin", "super-admin", "controller-manager", "scheduler")
+
+
+def provide_certificates(machine: Machine) -> None:
+    """Certificates and kubeconfigs by kubeadm, once per cluster; a set that a crash left half-made is made anew,
+    which is safe because nothing has been signed by it yet."""
+    home = machine.layout.control_plane
+    complete = home / "complete"
+    settings = home / "kubeadm.yaml"
+    changed = write_if_changed(settings, manifests.kubeadm(machine.layout.pki))
+    if complete.exists() and not changed:
+        return
+    complete.unlink(missing_ok=True)
+    for part in ("pki", *(f"{name}.conf" for name in _KUBECONFIGS)):
+        path = home / part
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    init = [machine.program("kubeadm"), "init", "phase"]
+    run([*init, "certs", "all", "--config", str(settings)])
+    for name in _KUBECONFIGS:
+        run([*init, "kubeconfig", name, "--config", str(settings), "--kubeconfig-dir", str(home)])
+    complete.touch()
+
+
+def user_kubeconfig(machine: Machine, user: str, *organisations: str) -> str:
+    """A kubeconfig with a client certificate of its own."""
+    settings = machine.layout.control_plane / "kubeadm.yaml"
+    orgs = [f"--org={organisation}" for organisation in organisations]
+    command = [machine.program("kubeadm"), "kubeconfig", "user", f"--client-name={user}", *orgs]
+    return run([*command, f"--config={settings}"])
+
+
+def start(machine: Machine) -> None:
+    """Starts what does not run, and returns when the API server says it is ready."""
+    home, pki = machine.layout.control_plane, machine.layout.pki
+    commands = {
+        "etcd": manifests.etcd_arguments(pki, home / "etcd"),
+        "kube-apiserver": manifests.apiserver_arguments(pki),
+        "kube-controller-manager": manifests.controller_manager_arguments(
+            pki, home / "controller-manager.conf"
+        ),
+        "kube-scheduler": manifests.scheduler_arguments(home / "scheduler.conf"),
+    }
+    started = []
+    for name in NAMES:
+        if machine.registry.living(name) is None:
+            machine.launch(name, [machine.program(name), *commands[name]], config.CONTROL_PLANE_CGROUP)
+            started.append(name)
+    if started:
+        machine.progress.done(f"started {', '.join(started)}")
+    await_ready(machine)
+    if started:
+        machine.kubectl(
+            "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifests.cluster_admins()
+        )
+
+
+def await_ready(machine: Machine) -> None:
+    """Raises RuntimeError with the log's end when a component does not stay."""
+
+    def ready() -> bool:
+        for name in NAMES:
+            if machine.registry.living(name) is None:
+                raise RuntimeError(f"{name} ended; the end of its log:\n{machine.registry.tail(name)}")
+        try:
+            return machine.kubectl("get", "--raw", "/readyz", "--request-timeout=5s").strip() == "ok"
+        except CommandFailedError:
+            return False
+
+    try:
+        wait_until(ready, what="API server ready", timeout=60, interval=0.1)
+    except TimedOutError as error:
+        raise RuntimeError(
+            f"{error}; if the machine lost power, etcd's data may be damaged: run `down`, then `up`.\n"
+            f"{machine.registry.tail('kube-apiserver')}"
+        ) from error
