@@ -9,8 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    StringConstraints,
+)
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 GROUP: Final = "goldpool.io"
 VERSION: Final = "v1alpha1"
@@ -25,6 +35,11 @@ class Rule:
     message: str
     field_path: str = ""
 
+    def to_schema(self) -> dict[str, str]:
+        """An element of ``x-kubernetes-validations``."""
+        schema = {"rule": self.rule, "message": self.message}
+        return {**schema, "fieldPath": self.field_path} if self.field_path else schema
+
 
 @dataclass(frozen=True)
 class ListMap:
@@ -32,15 +47,62 @@ class ListMap:
 
     keys: tuple[str, ...]
 
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {
+            **handler(core),
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": list(self.keys),
+        }
+
 
 @dataclass(frozen=True)
 class ListSet:
     """The list is a set of scalars."""
 
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(core), "x-kubernetes-list-type": "set"}
+
+
+@dataclass(frozen=True)
+class ListAtomic:
+    """The list has one owner and is replaced as a whole. Said of lists of objects, which would else be maps."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(core), "x-kubernetes-list-type": "atomic"}
+
 
 @dataclass(frozen=True)
 class QuantitySchema:
     """A Kubernetes quantity: an integer or a string."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        handler(core)
+        # minimum counts for integers, pattern and maxLength for strings; maxLength also bounds the cost of CEL.
+        return {
+            "x-kubernetes-int-or-string": True,
+            "minimum": 0,
+            "maxLength": 32,
+            "pattern": QUANTITY_PATTERN,
+        }
+
+
+@dataclass(frozen=True)
+class DurationSchema:
+    """A Go duration. JSON schema's own format ``duration`` is ISO 8601, which Kubernetes does not read."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        handler(core)
+        return {"type": "string", "maxLength": 32, "pattern": DURATION_PATTERN}
 
 
 @dataclass(frozen=True)
@@ -66,11 +128,22 @@ class Crd:
     selectable: tuple[str, ...] = field(default=())
 
 
+def _with_rules(schema: JsonSchemaValue, model: type[Any]) -> None:
+    """CEL rules go into the schema at the level of the model that declares them."""
+    if model.rules:
+        schema["x-kubernetes-validations"] = [rule.to_schema() for rule in model.rules]
+
+
 class ApiModel(BaseModel):
     """Frozen, camelCase outside, ignores what a newer version of the API may have added."""
 
     model_config = ConfigDict(
-        frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True, use_enum_values=False
+        frozen=True,
+        extra="ignore",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        use_enum_values=False,
+        json_schema_extra=_with_rules,
     )
 
     rules: ClassVar[tuple[Rule, ...]] = ()
@@ -110,6 +183,16 @@ class Kind(ApiModel):
     @property
     def deleting(self) -> bool:
         return self.metadata.deletion_timestamp is not None
+
+
+def positive(field_name: str, path: str, *, optional: bool = False) -> Rule:
+    """The quantity ``self.<field_name>`` is above zero; the pattern alone also takes ``0Gi``."""
+    above = f"quantity(string(self.{field_name})).isGreaterThan(quantity('0'))"
+    return Rule(
+        f"!has(self.{field_name}) || {above}" if optional else above,
+        f"{path} must be more than 0: write a quantity like 20Gi",
+        f".{field_name}",
+    )
 
 
 _QUANTITY = re.compile(r"^([0-9]+)(?:\.([0-9]+))?(Ki|Mi|Gi|Ti|Pi|Ei|k|M|G|T|P|E|m)?$")
@@ -177,12 +260,19 @@ Bytes = Annotated[
     int, BeforeValidator(parse_quantity), PlainSerializer(format_quantity, when_used="json"), QuantitySchema()
 ]
 Duration = Annotated[
-    float, BeforeValidator(parse_duration), PlainSerializer(format_duration, when_used="json")
+    float,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, when_used="json"),
+    DurationSchema(),
 ]
-"""Seconds in Python; ``^([0-9]+(ms|s|m|h))+$`` outside. The generator knows it by its serializer's pattern."""
+"""Seconds in Python; ``^([0-9]+(ms|s|m|h))+$`` outside."""
 
 Name = Annotated[str, StringConstraints(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 """The name of another object: a DNS label."""
+LABEL_NAME: Final = Rule(
+    "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+    "metadata.name: lower-case letters, digits and -, no dots; others refer to it by a DNS label",
+)
 Tag = Annotated[str, StringConstraints(max_length=63, pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")]
 Time = Annotated[str, StringConstraints(max_length=32)]
 """RFC 3339, UTC, whole seconds."""

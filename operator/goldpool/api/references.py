@@ -5,10 +5,10 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from goldpool.api.conditions import Condition
-from goldpool.api.model import ApiModel, ListMap, Name, Tag
+from goldpool.api.model import ApiModel, ListMap, ListSet, Name, Tag
 
 Conditions = Annotated[list[Condition], ListMap(("type",)), Field(max_length=8)]
-Tags = Annotated[list[Tag], Field(max_length=16)]
+Tags = Annotated[list[Tag], ListSet(), Field(max_length=16)]
 Message = Annotated[str, StringConstraints(max_length=1024)]
 
 

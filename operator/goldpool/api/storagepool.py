@@ -5,7 +5,19 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from goldpool.api.model import ApiModel, Bytes, Column, Crd, Kind, ListMap, Name, Rule
+from goldpool.api.model import (
+    LABEL_NAME,
+    ApiModel,
+    Bytes,
+    Column,
+    Crd,
+    Kind,
+    ListAtomic,
+    ListMap,
+    Name,
+    Rule,
+    positive,
+)
 from goldpool.api.references import Blockers, Conditions, CopyExceptions, Tags
 
 
@@ -85,6 +97,20 @@ class LabelSelector(ApiModel):
 class Toleration(ApiModel):
     """A Kubernetes toleration."""
 
+    # The server's own rules for pods: without them the mistake would show only when a pod is refused.
+    rules: ClassVar = (
+        Rule(
+            "self.operator != 'Exists' || self.value == ''",
+            "tolerations[].value must be empty with operator Exists: remove it, or use Equal",
+            ".value",
+        ),
+        Rule(
+            "self.key != '' || self.operator == 'Exists'",
+            "tolerations[].key may be empty only with operator Exists, which tolerates every taint",
+            ".key",
+        ),
+    )
+
     key: Annotated[str, StringConstraints(max_length=316)] = Field(
         default="", description="Taint key; empty means all."
     )
@@ -101,6 +127,8 @@ class Toleration(ApiModel):
 
 class Capacity(ApiModel):
     """Limits of each location. What is not set is not limited, except by the disk itself."""
+
+    rules: ClassVar = (positive("bytes", "spec.capacity.bytes", optional=True),)
 
     bytes: Bytes | None = Field(
         default=None, description="Bytes to plan with; default: the file system's size."
@@ -147,7 +175,7 @@ class StoragePoolSpec(ApiModel):
     host_selector: LabelSelector = Field(
         default=LabelSelector(), description="Nodes that reach the pool and work for it."
     )
-    tolerations: Annotated[list[Toleration], Field(max_length=16)] = Field(
+    tolerations: Annotated[list[Toleration], ListAtomic(), Field(max_length=16)] = Field(
         default=[], description="For Jobs and machines on tainted storage hosts."
     )
     tags: Tags = Field(
@@ -210,6 +238,7 @@ class StoragePool(Kind):
             "size(self.metadata.name) <= 40",
             "metadata.name: at most 40 characters, because locations are named after it",
         ),
+        LABEL_NAME,
     )
 
     spec: StoragePoolSpec = Field(description="What the administrator declares.")

@@ -5,7 +5,19 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from goldpool.api.model import ApiModel, Bytes, Column, Crd, Duration, Kind, ListMap, Name, Rule
+from goldpool.api.model import (
+    LABEL_NAME,
+    ApiModel,
+    Bytes,
+    Column,
+    Crd,
+    Duration,
+    Kind,
+    ListMap,
+    ListSet,
+    Name,
+    Rule,
+)
 from goldpool.api.references import Blockers, Conditions, CopyExceptions
 
 
@@ -25,7 +37,7 @@ class Source(ApiModel):
 class Prepare(ApiModel):
     """Copies wanted before any machine needs them."""
 
-    pools: Annotated[list[Name], Field(max_length=16)] = Field(
+    pools: Annotated[list[Name], ListSet(), Field(max_length=16)] = Field(
         default=[],
         description="Golden pools to every ready location of which the template is fetched ahead, and kept.",
     )
@@ -127,6 +139,7 @@ class Template(Kind):
             "size(self.metadata.name) <= 40",
             "metadata.name: at most 40 characters, because parents are named after it",
         ),
+        LABEL_NAME,
         Rule(
             "!has(oldSelf.status.revision) || self.spec.source == oldSelf.spec.source",
             "spec.source is frozen: copies of it were published; register a new Template",

@@ -5,7 +5,19 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from goldpool.api.model import ApiModel, Bytes, Column, Crd, Kind, ListMap, Name, Rule, Time
+from goldpool.api.model import (
+    ApiModel,
+    Bytes,
+    Column,
+    Crd,
+    Kind,
+    ListAtomic,
+    ListMap,
+    Name,
+    Rule,
+    Time,
+    positive,
+)
 from goldpool.api.references import Blockers, Conditions, Message, Tags, TemplateRef, VolumeRef
 from goldpool.api.storagepool import Toleration
 from goldpool.api.volume import ReclaimPolicy
@@ -34,6 +46,7 @@ class RootVolume(ApiModel):
             "!has(self.volumeRef) || !has(self.size)",
             "spec.rootVolume.size: an existing volume has its own size; remove it",
         ),
+        positive("size", "spec.rootVolume.size", optional=True),
     )
 
     template_ref: TemplateRef | None = Field(default=None, description="The template to boot from.")
@@ -60,6 +73,8 @@ class AttachedVolume(ApiModel):
 class VirtualMachineSpec(ApiModel):
     """What the machine should be."""
 
+    rules: ClassVar = (positive("memory", "spec.memory"),)
+
     cpus: Annotated[int, Field(ge=1, le=256)] = Field(default=1, description="Virtual CPUs.")
     memory: Bytes = Field(description="Memory of the guest; guaranteed to it.")
     root_volume: RootVolume = Field(description="The disk the machine boots from.")
@@ -69,7 +84,7 @@ class VirtualMachineSpec(ApiModel):
     node_selector: Annotated[
         dict[str, Annotated[str, StringConstraints(max_length=63)]], Field(max_length=16)
     ] = Field(default={}, description="Labels a node must carry to run the machine.")
-    tolerations: Annotated[list[Toleration], Field(max_length=16)] = Field(
+    tolerations: Annotated[list[Toleration], ListAtomic(), Field(max_length=16)] = Field(
         default=[], description="Taints the machine tolerates."
     )
     golden_policy: GoldenPolicy = Field(

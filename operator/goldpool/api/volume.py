@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from goldpool.api.model import ApiModel, Bytes, Column, Crd, Kind, Name, Rule, Time
+from goldpool.api.model import ApiModel, Bytes, Column, Crd, Kind, Name, Rule, Time, positive
 from goldpool.api.references import Blockers, Conditions, Tags, TemplateRef
 
 
@@ -56,6 +56,7 @@ class VolumeSpec(ApiModel):
             "!has(self.storageID) || (has(self.placement) && has(self.placement.pool))",
             "spec.storageID is minted with the binding: do not set it",
         ),
+        positive("size", "spec.size"),
     )
 
     type: VolumeType = Field(default=VolumeType.DATA, description="Root or Data. Immutable.")
@@ -80,6 +81,13 @@ class VolumeSpec(ApiModel):
             description="Name of the disk in its pool; minted with the binding, never reused.",
         )
     )
+
+
+class Discarded(ApiModel):
+    """The disk of an earlier binding, on its way out."""
+
+    location: str = Field(description="StorageLocation of the old disk.")
+    storage_id: str = Field(alias="storageID", description="Name of the old disk.")
 
 
 class VolumeStatus(ApiModel):
@@ -112,6 +120,9 @@ class VolumeStatus(ApiModel):
     )
     attempts: int | None = Field(
         default=None, description="How often making the disk was tried for this binding."
+    )
+    discarding: Discarded | None = Field(
+        default=None, description="The disk of an earlier, never used binding, on its way out."
     )
     blockers: Blockers = Field(default=[], description="Who holds up the deletion.")
     blockers_total: int | None = Field(default=None, description="How many users hold up the deletion.")
