@@ -47,12 +47,14 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a source delivers and the cache passes on. ``old`` is None for a first sight, ``new`` for a deletion."""
+    """What a source delivers and the cache passes on. ``old`` is None for a first sight, ``new`` for a deletion.
+    ``initial`` marks the first list of a source: these keys may wait behind what people do now."""
 
     resource: Resource
     key: Key
     old: Obj | None
     new: Obj | None
+    initial: bool = False
 
 
 class KubeError(Exception):

@@ -1,0 +1,232 @@
+"""kopf as the source of the kinds that people write: it watches, and decides nothing.
+
+It runs in a thread with an event loop of its own. In ours it would take over SIGTERM, cancel every task made after it
+started when it ends (operator.md §1.11), and its burst of work at the start would delay lease renewals.
+"""
+
+import asyncio
+import collections
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import aiohttp
+import kopf
+import structlog
+
+from goldpool.kube.cache import Cache
+from goldpool.kube.client import KubeClient
+from goldpool.kube.kopf_profile import event_only_settings
+from goldpool.kube.port import KubeError, Obj, Resource
+from goldpool.kube.sweep import Sweeper
+
+_BATCH: Final = 200
+_POLL: Final = 0.5
+_LONGEST_BACKOFF: Final = 30.0
+
+log = structlog.get_logger(__name__)
+
+Delivery = tuple[Resource, str | None, Obj]
+
+
+class KopfSource:
+    """After ``synced`` the cache covers everything that one list of each kind showed, made after kopf began. If kopf
+    ends (an unknown error in a watch, a CRD taken away), it is started again, and what it missed is swept.
+
+    ``namespaces`` empty means the whole cluster.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        cache: Cache,
+        resources: Sequence[Resource],
+        sweeper: Sweeper,
+        *,
+        namespaces: Sequence[str] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.resources: Sequence[Resource] = tuple(resources)
+        self.synced = asyncio.Event()
+        self._client = client
+        self._cache = cache
+        self._sweeper = sweeper
+        self._namespaces = tuple(namespaces)
+        self._clock = clock
+        self._heard_at = clock()
+        self._inbox: collections.deque[Delivery] = collections.deque()
+        self._inbox_open = False
+        self._lock = threading.Lock()
+        for resource in self.resources:
+            cache.add_scope(resource, self._covers)
+
+    def last_event_age(self) -> float:
+        """kopf keeps bookmarks to itself: in a quiet cluster this grows until the next sweep's list."""
+        return self._clock() - self._heard_at
+
+    async def run(self) -> None:
+        """Never returns; cancel it to stop kopf (it is given two seconds)."""
+        failures = 0
+        while True:
+            await self._until_served()
+            started = self._clock()
+            try:
+                await self._run_kopf()
+            except Exception:
+                log.exception("kopf failed")
+            failures = 0 if self._clock() - started > 60.0 else failures + 1
+            log.warning("kopf ended; starting it again", failures=failures)
+            await asyncio.sleep(min(2.0**failures, _LONGEST_BACKOFF) * random.uniform(0.5, 1.0))  # noqa: S311
+
+    # --- our loop
+
+    async def _run_kopf(self) -> None:
+        loop = asyncio.get_running_loop()
+        thread = _KopfThread(self._registry(loop), self._namespaces)
+        ended = loop.create_task(asyncio.to_thread(thread.join_after_start), name="kopf thread")
+        syncing = loop.create_task(self._sync(), name="kopf sync")
+        try:
+            await asyncio.shield(ended)
+        finally:
+            syncing.cancel()
+            thread.stop()
+            await asyncio.wait((ended, syncing), timeout=5.0)
+
+    async def _until_served(self) -> None:
+        """kopf looks once which kinds there are (``scanning.disabled``), so it must not start before its CRDs."""
+        for resource in self.resources:
+            while True:
+                try:
+                    await self._client.list_names(resource)
+                    break
+                except KubeError as error:
+                    log.warning("kind is not served yet", kind=resource.kind, error=error.message)
+                    await asyncio.sleep(2.0)
+
+    async def _sync(self) -> None:
+        """kopf does not tell us that its first list is through, so each kind is compared with a list of names, made
+        anew each time, since what was deleted meanwhile never arrives."""
+        for resource in self.resources:
+            while not await self._caught_up(resource):  # noqa: ASYNC110 (the other side is the server)
+                await asyncio.sleep(_POLL)
+        log.info("kopf synced", objects={r.kind: self._cache.count(r) for r in self.resources})
+        self.synced.set()
+        for resource in self.resources:
+            self._sweeper.request(resource)  # after a restart of kopf: what vanished meanwhile
+
+    async def _caught_up(self, resource: Resource) -> bool:
+        try:
+            listed = await self._client.list_names(resource)
+        except KubeError as error:
+            log.warning("list of names failed", kind=resource.kind, error=error.message)
+            return False
+        if self._namespaces:
+            listed = {k: uid for k, uid in listed.items() if k.namespace in self._namespaces}
+        cached = (self._cache.at(resource, key) for key in listed)
+        return all(
+            obj is not None and obj["metadata"]["uid"] == uid
+            for obj, uid in zip(cached, listed.values(), strict=True)
+        )
+
+    def _covers(self, obj: Obj) -> bool:
+        return not self._namespaces or obj["metadata"].get("namespace", "") in self._namespaces
+
+    def _drain(self) -> None:
+        """At most a batch per turn of the loop, so that a relist of thousands delays nobody."""
+        with self._lock:
+            batch = [self._inbox.popleft() for _ in range(min(_BATCH, len(self._inbox)))]
+            if not self._inbox:
+                self._inbox_open = False
+            else:
+                asyncio.get_running_loop().call_soon(self._drain)
+        self._heard_at = self._clock()
+        for resource, event_type, obj in batch:
+            self._take(resource, event_type, obj)
+
+    def _take(self, resource: Resource, event_type: str | None, obj: Obj) -> None:
+        if event_type == "DELETED":
+            self._cache.remove(resource, obj)
+            return
+        synced = self.synced.is_set()
+        self._cache.upsert(resource, obj, initial=event_type is None and not synced)
+        if event_type is None and synced:
+            self._sweeper.request(resource)  # kopf listed anew, and says nothing of what is gone
+
+    # --- kopf's loop
+
+    def _registry(self, loop: asyncio.AbstractEventLoop) -> kopf.OperatorRegistry:
+        registry = kopf.OperatorRegistry()
+        kopf.on.login(registry=registry, id="goldpool")(self._login)
+        for resource in self.resources:
+            kopf.on.event(
+                resource.group, resource.version, resource.plural, registry=registry, id=resource.plural
+            )(self._handler(resource, loop))
+        return registry
+
+    def _handler(self, resource: Resource, loop: asyncio.AbstractEventLoop) -> Callable[..., Any]:
+        async def deliver(*, event: Any, **_: Any) -> None:
+            obj = dict(event["object"])
+            metadata = obj["metadata"] = dict(obj["metadata"])
+            metadata.pop("managedFields", None)
+            with self._lock:
+                self._inbox.append((resource, event["type"], obj))
+                opened, self._inbox_open = not self._inbox_open, True
+            if opened and not loop.is_closed():
+                loop.call_soon_threadsafe(self._drain)
+
+        return deliver
+
+    async def _login(self, **_: Any) -> kopf.AiohttpSession:
+        """Our credentials, read anew for every request: kopf would keep a token beyond its rotation."""
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=self._client.ssl_context),
+            headers={"User-Agent": "goldpool"},
+            middlewares=(self._authorize,),
+            trust_env=False,
+        )
+        return kopf.AiohttpSession(server=self._client.host, aiohttp_session=session)
+
+    async def _authorize(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        request.headers.update(await self._client.authorization())
+        return await handler(request)
+
+
+class _KopfThread:
+    """One run of kopf. ``stop`` may be called from any thread, at any time."""
+
+    def __init__(self, registry: kopf.OperatorRegistry, namespaces: Sequence[str]) -> None:
+        self._registry = registry
+        self._namespaces = namespaces
+        self._stop = threading.Event()
+        self._failure: BaseException | None = None
+
+    def join_after_start(self) -> None:
+        """Runs kopf until it ends. A daemon thread: a kopf that hangs must not keep the process alive."""
+        thread = threading.Thread(target=self._main, name="kopf", daemon=True)
+        thread.start()
+        thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _main(self) -> None:
+        try:
+            asyncio.run(self._operate())
+        except BaseException as error:  # handed to the thread that waits
+            self._failure = error
+
+    async def _operate(self) -> None:
+        await kopf.operator(
+            registry=self._registry,
+            settings=event_only_settings(),
+            standalone=True,
+            clusterwide=not self._namespaces,
+            namespaces=self._namespaces,
+            stop_flag=self._stop,
+        )
