@@ -19,7 +19,7 @@ _NOT_SOURCE = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
 def cache_directory(room: str, environ: Mapping[str, str] = os.environ) -> Path:
     """The directory of one room (images, guests): below GOLDPOOL_CACHE, else XDG_CACHE_HOME, else ~/.cache."""
     root = environ.get("GOLDPOOL_CACHE") or environ.get("XDG_CACHE_HOME")
-    if root is None:
+    if not root:
         root = str(Path(environ.get("HOME") or Path.home()) / ".cache")
     return Path(root).absolute() / "goldpool" / room
 
