@@ -1,6 +1,7 @@
 """Where a machine's disks and their parents go: pure, deterministic for a seed, explained when nothing fits."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from goldpool.planning.allocators import (
     Allocator,
@@ -10,7 +11,11 @@ from goldpool.planning.allocators import (
     random,
     userdispersing,
 )
+from goldpool.planning.explanation import explain, no_host
+from goldpool.planning.filters import Anchor, Ask, HostAsk, reject_host
 from goldpool.planning.rejections import Rejection, RejectionReason, Unplaceable
+from goldpool.planning.reservation import Assumed, by_place
+from goldpool.planning.search import Candidates, Solution
 from goldpool.planning.views import (
     Avoid,
     BoundDisk,
@@ -26,6 +31,7 @@ from goldpool.planning.views import (
 
 __all__ = [
     "Allocator",
+    "Assumed",
     "Avoid",
     "BoundDisk",
     "DiskPlacement",
@@ -58,8 +64,29 @@ def place(
     seed: int,
     allocator: Allocator = firstfitleastconsumed,
 ) -> Placement | Unplaceable:
-    """Places for all disks of ``wish`` that hold all filters together, on hosts that reach them and the bound disks."""
-    raise NotImplementedError
+    """Places for all disks of ``wish`` that hold all filters together, on hosts that reach them and the bound disks.
+
+    The same answer for the same seed, whatever the order of the input. Without disks it answers where the machine may
+    run with what is bound. The host follows from the first disk's place as ``allocator`` ranks it; where every place is
+    Shared, all feasible hosts are named and kube-scheduler chooses.
+    """
+    anchors = _anchors(wish, locations)
+    host_ask = HostAsk(wish, anchors)
+    objections = {h.name: r for h in hosts if (r := reject_host(h, host_ask)) is not None}
+    feasible = frozenset(h.name for h in hosts) - objections.keys()
+    if not wish.disks:
+        return Placement((), tuple(sorted(feasible))) if feasible else no_host(objections)
+
+    known = by_place(parents)
+    asks = [
+        Ask(disk, wish.avoid, feasible, objections, known, wish.unknown_parent_bytes) for disk in wish.disks
+    ]
+    candidates = Candidates(wish, asks, locations, known, seed=seed, allocator=allocator)
+    solution = candidates.best()
+    if solution is None:
+        return explain(candidates, feasible, objections)
+    disks = tuple(choice.placed(disk) for disk, choice in zip(wish.disks, solution.choices, strict=True))
+    return Placement(disks, _hosts(solution, feasible))
 
 
 def place_volume(
@@ -73,5 +100,30 @@ def place_volume(
     unknown_parent_bytes: int = 0,
     allocator: Allocator = firstfitleastconsumed,
 ) -> DiskPlacement | Unplaceable:
-    """A place for one volume that no machine asks for yet: the same filters, over the pool and host it names."""
-    raise NotImplementedError
+    """A place for one volume that no machine asks for yet: the same filters, over the pool and host it names.
+
+    The host is ``""`` on a Shared pool, where any host will do.
+    """
+    wish = MachineWish(
+        disks=(replace(disk, host=disk.host or None),), avoid=avoid, unknown_parent_bytes=unknown_parent_bytes
+    )
+    found = place(wish, hosts, locations, parents, seed=seed, allocator=allocator)
+    return found.disks[0] if isinstance(found, Placement) else found
+
+
+def _anchors(wish: MachineWish, locations: Sequence[LocationView]) -> tuple[Anchor, ...]:
+    """The places of the bound disks and of their parents."""
+    by_name = {location.name: location for location in locations} if wish.bound else {}
+    anchors: list[Anchor] = []
+    for disk in wish.bound:
+        anchors.append(Anchor(disk.name, disk.location))
+        if disk.parent_location is not None:
+            anchors.append(Anchor(disk.name, by_name.get(disk.parent_location)))
+    return tuple(anchors)
+
+
+def _hosts(solution: Solution, feasible: frozenset[str]) -> tuple[str, ...]:
+    places = [location for choice in solution.choices for location in choice.locations]
+    if not all(location.shared for location in places):
+        return (solution.host,)
+    return tuple(sorted(feasible.intersection(*(location.hosts for location in places))))

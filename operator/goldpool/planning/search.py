@@ -1,0 +1,181 @@
+"""Over all hosts, the best choice of places in which a machine's disks fit together."""
+
+from collections import ChainMap, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Final
+
+from goldpool.planning import capacity
+from goldpool.planning.allocators import Allocator, Key, Offer
+from goldpool.planning.filters import Ask, may_hold_disk, may_hold_parent, reject
+from goldpool.planning.reservation import charge, rank
+from goldpool.planning.views import DiskPlacement, DiskWish, LocationView, MachineWish, ParentView
+
+Parents = ChainMap[tuple[str, str], ParentView]
+
+STEPS: Final = 20_000
+"""Fitting disks together is bin packing. One host gets this many tries before it counts as too small; a machine whose
+disks have four candidates each never needs as many below seven disks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A place for one disk, alone. Smaller ``order`` is better; names end it, so that no two are equal."""
+
+    order: tuple[Key, str, str]
+    location: LocationView
+    parent_location: LocationView | None
+
+    @property
+    def locations(self) -> tuple[LocationView, ...]:
+        return (self.location,) if self.parent_location is None else (self.location, self.parent_location)
+
+    def placed(self, disk: DiskWish) -> DiskPlacement:
+        at = self.parent_location
+        return DiskPlacement(
+            disk.name,
+            self.location.name,
+            self.location.pool,
+            "" if self.location.shared else self.location.host,
+            None if at is None else at.name,
+            None if at is None else at.pool,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """Places for all disks, chosen for ``host``."""
+
+    choices: tuple[Choice, ...]
+    host: str
+
+    @property
+    def order(self) -> tuple[tuple[tuple[Key, str, str], ...], str]:
+        return tuple(choice.order for choice in self.choices), self.host
+
+
+class Candidates:
+    """The locations each disk passes alone, and their choices per host. Judged once per location, not per host."""
+
+    def __init__(
+        self,
+        wish: MachineWish,
+        asks: Sequence[Ask],
+        locations: Iterable[LocationView],
+        parents: dict[tuple[str, str], ParentView],
+        *,
+        seed: int,
+        allocator: Allocator,
+    ) -> None:
+        self._wish = wish
+        self.asks = asks
+        self._parents = parents
+        self.locations = sorted(locations, key=lambda loc: loc.name)
+        self._allocator = allocator
+        self._seed = seed.to_bytes(16, "big", signed=True)
+        self._shuffled: dict[str, int] = {}
+        self._fits = [
+            frozenset(
+                i for i, loc in enumerate(self.locations) if _concerns(loc, ask) and reject(loc, ask) is None
+            )
+            for ask in asks
+        ]
+        self._reach: dict[str, list[int]] = {}
+        everything: frozenset[int] = frozenset().union(*self._fits)
+        for host in asks[0].hosts if asks else ():
+            self._reach[host] = []
+        for i in sorted(everything):
+            for host in self.locations[i].hosts:
+                if host in self._reach:
+                    self._reach[host].append(i)
+
+    def best(self) -> Solution | None:
+        """The solution whose first disk ranks best, then the second, and so on; None if no host takes all disks."""
+        best: Solution | None = None
+        for hosts in self._alike():
+            host = min(hosts, key=lambda name: (self._shuffle(name), name))
+            found = self._together([self.choices(n, host) for n in range(len(self.asks))])
+            if found is not None:
+                solution = Solution(found, host)
+                best = solution if best is None or solution.order < best.order else best
+        return best
+
+    def choices(self, disk: int, host: str) -> list[Choice]:
+        """Every place the host reaches for the disk alone, the best first."""
+        ask, fits = self.asks[disk], self._fits[disk]
+        reached = [i for i in self._reach.get(host, ()) if i in fits]
+        ordinary = [i for i in reached if may_hold_disk(self.locations[i])]
+        golden: list[int | None] = [None]
+        if ask.golden:
+            golden = [i for i in reached if not may_hold_disk(self.locations[i])]
+        found = [self._choice(ask, i, g) for i in ordinary for g in golden]
+        return sorted(found, key=lambda choice: choice.order)
+
+    def _alike(self) -> list[list[str]]:
+        """Hosts that reach the same fitting locations have the same solutions: with Shared pools that is one group."""
+        groups: defaultdict[tuple[int, ...], list[str]] = defaultdict(list)
+        for host, reached in self._reach.items():
+            groups[tuple(reached)].append(host)
+        return list(groups.values())
+
+    def _choice(self, ask: Ask, index: int, golden: int | None) -> Choice:
+        location = self.locations[index]
+        at: LocationView | None = None
+        if ask.disk.template is not None:
+            at = location if golden is None else self.locations[golden]
+        beside = ask.parent_bytes_at(location) if at is location else 0
+        offer = Offer(
+            promised_free_percent=capacity.promised_free_percent(location, ask.disk.size_bytes + beside),
+            free_percent=capacity.free_percent(location),
+            parent_rank=0 if at is None else rank(ask.parent_at(at)),
+            parent_free_percent=0
+            if at is None
+            else capacity.promised_free_percent(at, ask.parent_bytes_at(at)),
+            namespace_volumes=self._wish.namespace_volumes.get(location.name, 0),
+            name_rank=index,
+            shuffled=self._shuffle(location.name) << 64 | (0 if at is None else self._shuffle(at.name)),
+        )
+        order = (self._allocator(offer), location.name, "" if at is None else at.name)
+        return Choice(order, location, at)
+
+    def _shuffle(self, name: str) -> int:
+        """Depends on the seed and the name only, so the order of the input cannot matter."""
+        if name not in self._shuffled:
+            digest = blake2b(name.encode(), digest_size=8, key=self._seed).digest()
+            self._shuffled[name] = int.from_bytes(digest, "big")
+        return self._shuffled[name]
+
+    def _together(self, choices: list[list[Choice]]) -> tuple[Choice, ...] | None:
+        """The first combination, in rank order, that holds all limits with the earlier disks' bytes counted."""
+        if not all(choices):
+            return None
+        if len(choices) == 1:
+            return (choices[0][0],)
+        steps = STEPS
+
+        def extend(
+            chosen: tuple[Choice, ...], taken: dict[str, LocationView], known: Parents
+        ) -> tuple[Choice, ...] | None:
+            nonlocal steps
+            if len(chosen) == len(choices):
+                return chosen
+            ask = replace(self.asks[len(chosen)], parents=known)
+            for choice in choices[len(chosen)]:
+                steps -= 1
+                if steps < 0:
+                    return None
+                places = {loc.name: taken.get(loc.name, loc) for loc in choice.locations}
+                if any(reject(loc, ask) is not None for loc in places.values()):
+                    continue
+                charged, planned = taken | places, known.new_child()
+                charge(ask.disk, choice.placed(ask.disk), charged, planned, ask.unknown_parent_bytes)
+                if (found := extend((*chosen, choice), charged, planned)) is not None:
+                    return found
+            return None
+
+        return extend((), {}, ChainMap({}, self._parents))
+
+
+def _concerns(location: LocationView, ask: Ask) -> bool:
+    return may_hold_disk(location) or may_hold_parent(location, ask)
