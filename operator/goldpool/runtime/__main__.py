@@ -1,0 +1,17 @@
+"""``python -m goldpool.runtime``: PID 1 of a VM pod."""
+
+import signal
+import sys
+
+
+def main() -> int:
+    # The kernel drops a SIGTERM that PID 1 has no handler for, and the imports below take a good part of a second.
+    # A blocked signal is kept until the program listens.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+    from goldpool.runtime.program import run
+
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

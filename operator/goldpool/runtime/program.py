@@ -1,0 +1,70 @@
+"""The runtime as a program: signals, health port, termination message, exit code."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from goldpool.contracts.machine import MACHINE_ENV, Ended, Exit, Machine
+from goldpool.contracts.model import CONTRACT_VERSION
+from goldpool.runtime import health, logs
+from goldpool.runtime.environment import Environment, from_variables
+from goldpool.runtime.guest import ended, exit_status
+from goldpool.runtime.supervisor import StopRequest, Supervisor
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def run() -> int:
+    """The exit code. Expects the stop signals blocked and lets them through once they are listened to."""
+    logs.to_stderr()
+    place = Environment()
+    try:
+        place = from_variables(os.environ)
+        machine = told_machine(os.environ.get(MACHINE_ENV, ""))
+        end = asyncio.run(supervise(machine, place))
+    except (ValueError, OSError) as error:
+        end = ended(Exit.QEMU_FAILED, str(error))
+    except Exception as error:  # the pod must say why it ended, whatever it was
+        logs.exception("runtime failed")
+        end = ended(Exit.QEMU_FAILED, f"runtime failed: {error!r}")
+    logs.info("ended", reason=end.reason, message=end.message, accelerator=end.accelerator)
+    leave_message(place.termination_log, end)
+    return exit_status(end.reason)
+
+
+def told_machine(text: str) -> Machine:
+    """Raises ValueError with a sentence that names the variable."""
+    try:
+        machine = Machine.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{MACHINE_ENV}: {'.'.join(map(str, first['loc']))} {first['msg']}") from error
+    if machine.version > CONTRACT_VERSION:
+        raise ValueError(f"{MACHINE_ENV} is of version {machine.version}, known is {CONTRACT_VERSION}")
+    return machine
+
+
+async def supervise(machine: Machine, place: Environment) -> Ended:
+    stop = StopRequest()
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stop.signal)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    supervisor = Supervisor(machine, place, stop)
+    server = await health.serve(place.health_port, supervisor.unready)
+    logs.info("health listening", port=health.port_of(server), machine=machine.name)
+    try:
+        return await supervisor.run()
+    finally:
+        server.close()
+
+
+def leave_message(path: Path, end: Ended) -> None:
+    """The kubelet keeps 4,096 bytes; the text in it is at most 1,024 (``ended``), quotes doubled at worst."""
+    try:
+        path.write_text(end.model_dump_json() + "\n")
+    except OSError as error:
+        logs.warning("termination message not written", path=path, why=str(error))
