@@ -1,0 +1,91 @@
+{{/* The chart's name, as label values show it. */}}
+{{- define "goldpool.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* The name of the chart's objects: the release's name, with the chart's name in it. */}}
+{{- define "goldpool.fullname" -}}
+{{- $name := include "goldpool.name" . }}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 48 | trimSuffix "-" }}
+{{- else if contains $name .Release.Name }}
+{{- .Release.Name | trunc 48 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 48 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "goldpool.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "goldpool.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end }}
+
+{{- define "goldpool.labels" -}}
+{{ include "goldpool.selectorLabels" . }}
+app.kubernetes.io/part-of: goldpool
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "goldpool.serviceAccountName" -}}
+{{- default (include "goldpool.fullname" .) .Values.serviceAccount.name }}
+{{- end }}
+
+{{/* The data namespace: never the operator's own, where its token lies. */}}
+{{- define "goldpool.dataNamespace" -}}
+{{- if eq .Values.dataNamespace.name .Release.Namespace }}
+{{- fail (printf "dataNamespace.name: %s is the operator's own namespace; machines and storage Jobs need another one" .Release.Namespace) }}
+{{- end }}
+{{- .Values.dataNamespace.name }}
+{{- end }}
+
+{{/* The operator's settings, name to value. Every value of the chart that is a setting is here and nowhere else. */}}
+{{- define "goldpool.settings" -}}
+GOLDPOOL_DATA_NAMESPACE: {{ include "goldpool.dataNamespace" . | quote }}
+GOLDPOOL_SERVICE_ACCOUNT: goldpool-workload
+GOLDPOOL_WORKER_IMAGE: "{{ .Values.image.worker.repository }}:{{ .Values.image.worker.tag }}"
+GOLDPOOL_VM_IMAGE: "{{ .Values.image.vm.repository }}:{{ .Values.image.vm.tag }}"
+GOLDPOOL_IMAGE_PULL_POLICY: {{ .Values.image.pullPolicy | quote }}
+GOLDPOOL_ALLOWED_PATH_PREFIXES: {{ join "," .Values.allowedPathPrefixes | quote }}
+GOLDPOOL_CPU_ALLOCATION_RATIO: {{ int64 .Values.cpuAllocationRatio | quote }}
+GOLDPOOL_LOG_FORMAT: {{ .Values.logFormat | quote }}
+GOLDPOOL_TRASH_SECONDS: {{ int64 .Values.trashSeconds | quote }}
+GOLDPOOL_FETCH_CONNECT_SECONDS: {{ int64 .Values.fetch.connectSeconds | quote }}
+GOLDPOOL_FETCH_IDLE_SECONDS: {{ int64 .Values.fetch.idleSeconds | quote }}
+GOLDPOOL_FETCH_TOTAL_SECONDS: {{ int64 .Values.fetch.totalSeconds | quote }}
+GOLDPOOL_FETCH_MAX_BYTES: {{ int64 .Values.fetch.maxBytes | quote }}
+GOLDPOOL_API_QPS: {{ int64 .Values.api.qps | quote }}
+GOLDPOOL_API_BURST: {{ int64 .Values.api.burst | quote }}
+GOLDPOOL_HEALTH_PORT: "8080"
+{{- end }}
+
+{{/* They and the free ones, as a container's env. */}}
+{{- define "goldpool.env" -}}
+{{- $settings := include "goldpool.settings" . | fromYaml }}
+{{- range $name := list "GOLDPOOL_NAMESPACE" "GOLDPOOL_POD_NAME" }}
+{{- if hasKey $.Values.settings $name }}
+{{- fail (printf "settings.%s: is the pod's own; remove it" $name) }}
+{{- end }}
+{{- end }}
+{{- range $name, $value := .Values.settings }}
+{{- if hasKey $settings $name }}
+{{- fail (printf "settings.%s: has a value of its own in values.yaml; set that one" $name) }}
+{{- end }}
+{{- /* YAML makes large integers floats: 1e+12 is no number for the operator. */ -}}
+{{- $_ := set $settings $name (ternary (int64 $value | toString) (toString $value) (and (kindIs "float64" $value) (eq (float64 (int64 $value)) $value))) }}
+{{- end -}}
+- name: GOLDPOOL_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+- name: GOLDPOOL_POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+{{- range $name, $value := $settings }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end }}
