@@ -6,6 +6,7 @@ started when it ends (operator.md §1.11), and its burst of work at the start wo
 
 import asyncio
 import collections
+import contextlib
 import random
 import threading
 import time
@@ -25,6 +26,8 @@ from goldpool.kube.sweep import Sweeper
 _BATCH: Final = 200
 _POLL: Final = 0.5
 _LONGEST_BACKOFF: Final = 30.0
+_STOP: Final = 3.0
+"""Seconds that a stopping kopf is waited for. It only listens: nothing is lost if it takes longer."""
 
 log = structlog.get_logger(__name__)
 
@@ -67,15 +70,12 @@ class KopfSource:
         return self._clock() - self._heard_at
 
     async def run(self) -> None:
-        """Never returns; cancel it to stop kopf (it is given two seconds)."""
+        """Never returns; cancel it to stop kopf."""
         failures = 0
         while True:
             await self._until_served()
             started = self._clock()
-            try:
-                await self._run_kopf()
-            except Exception:
-                log.exception("kopf failed")
+            await self._run_kopf()
             failures = 0 if self._clock() - started > 60.0 else failures + 1
             log.warning("kopf ended; starting it again", failures=failures)
             await asyncio.sleep(min(2.0**failures, _LONGEST_BACKOFF) * random.uniform(0.5, 1.0))  # noqa: S311
@@ -84,15 +84,14 @@ class KopfSource:
 
     async def _run_kopf(self) -> None:
         loop = asyncio.get_running_loop()
-        thread = _KopfThread(self._registry(loop), self._namespaces)
-        ended = loop.create_task(asyncio.to_thread(thread.join_after_start), name="kopf thread")
+        thread = _KopfThread(self._registry(loop), self._namespaces, loop)
         syncing = loop.create_task(self._sync(), name="kopf sync")
         try:
-            await asyncio.shield(ended)
+            await asyncio.shield(thread.ended)
         finally:
             syncing.cancel()
             thread.stop()
-            await asyncio.wait((ended, syncing), timeout=5.0)
+            await asyncio.wait((thread.ended, syncing), timeout=_STOP)
 
     async def _until_served(self) -> None:
         """kopf looks once which kinds there are (``scanning.disabled``), so it must not start before its CRDs."""
@@ -196,37 +195,47 @@ class KopfSource:
 
 
 class _KopfThread:
-    """One run of kopf. ``stop`` may be called from any thread, at any time."""
+    """One run of kopf. ``ended`` is resolved when it is over; ``stop`` may be called at any time."""
 
-    def __init__(self, registry: kopf.OperatorRegistry, namespaces: Sequence[str]) -> None:
+    def __init__(
+        self, registry: kopf.OperatorRegistry, namespaces: Sequence[str], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.ended: asyncio.Future[None] = loop.create_future()
         self._registry = registry
         self._namespaces = namespaces
+        self._loop = loop
         self._stop = threading.Event()
-        self._failure: BaseException | None = None
-
-    def join_after_start(self) -> None:
-        """Runs kopf until it ends. A daemon thread: a kopf that hangs must not keep the process alive."""
-        thread = threading.Thread(target=self._main, name="kopf", daemon=True)
-        thread.start()
-        thread.join()
-        if self._failure is not None:
-            raise self._failure
+        # A daemon: a kopf that hangs must not keep the process alive.
+        threading.Thread(target=self._main, name="kopf", daemon=True).start()
 
     def stop(self) -> None:
         self._stop.set()
 
     def _main(self) -> None:
+        failure: Exception | None = None
         try:
             asyncio.run(self._operate())
-        except BaseException as error:  # handed to the thread that waits
-            self._failure = error
+        except Exception as error:  # for the loop that waits
+            failure = error
+        with contextlib.suppress(RuntimeError):  # that loop is closed already
+            self._loop.call_soon_threadsafe(self._end, failure)
+
+    def _end(self, failure: Exception | None) -> None:
+        if failure is not None:
+            log.error("kopf failed", exc_info=failure)
+        if not self.ended.done():
+            self.ended.set_result(None)
 
     async def _operate(self) -> None:
-        await kopf.operator(
-            registry=self._registry,
-            settings=event_only_settings(),
-            standalone=True,
-            clusterwide=not self._namespaces,
-            namespaces=self._namespaces,
-            stop_flag=self._stop,
-        )
+        try:
+            await kopf.operator(
+                registry=self._registry,
+                settings=event_only_settings(),
+                standalone=True,
+                clusterwide=not self._namespaces,
+                namespaces=self._namespaces,
+                stop_flag=self._stop,
+            )
+        finally:
+            # kopf waits for the flag in a thread of its own, which would outlive a kopf that failed.
+            self._stop.set()

@@ -34,6 +34,7 @@ class Sweeper:
         self, api: ReadsNames, cache: Cache, resources: Sequence[Resource], *, period: float = 300.0
     ) -> None:
         self.corrections: dict[Resource, int] = dict.fromkeys(resources, 0)
+        self.sweeps = 0
         self._api = api
         self._cache = cache
         self._period = period
@@ -69,6 +70,7 @@ class Sweeper:
         for key, uid in cached.items():
             if listed.get(key) != uid and self._uid(resource, key) == uid:
                 corrected += await self._repair(resource, key)
+        self.sweeps += 1
         self.corrections[resource] = self.corrections.get(resource, 0) + corrected
         if corrected:
             log.warning("cache corrected", kind=resource.kind, objects=corrected)
