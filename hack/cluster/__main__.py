@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif os.geteuid() != 0:
             raise RuntimeError("namespaces, mounts and cgroups need root")
         else:
-            with lifecycle.exclusive(layout):
+            with lifecycle.locked(layout, shared=chosen.command in ("load", "link", "pool")):
                 _change(chosen, layout, progress)
     except (CommandFailedError, TimedOutError, RuntimeError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -106,7 +106,7 @@ def _pool(machine: Machine, node: config.Node, pool: config.Pool, to: str) -> No
         device = disks.attached(machine.layout)[machine.layout.disk(node, pool)]
         disks.mount_pool(holder.pid, pool, device)
         on_purpose.unlink(missing_ok=True)
-    machine.progress.done(f"{node.name}: {pool.path} {to}ed")
+    machine.progress.done(f"{node.name}: {pool.path} {'mounted' if to == 'mount' else 'unmounted'}")
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def create(hierarchies: Hierarchies, cgroup: str) -> None:
         directory = root
         for part in cgroup.split("/"):
             if hierarchies.version is Version.V2:
-                _delegate(directory)
+                _delegate(directory)  # a controller serves below a cgroup only when enabled in it
             directory = directory / part
             directory.mkdir(exist_ok=True)
             if hierarchies.version is Version.V1:
@@ -76,12 +76,17 @@ def _inherit_cpuset(directory: Path) -> None:
             own.write_text((directory.parent / name).read_text())
 
 
+def to_enable(available: str, enabled: str) -> list[str]:
+    """What to write to cgroup.subtree_control, from it and cgroup.controllers, one controller at a time: a single one
+    that the kernel refuses would make it refuse all."""
+    return [f"+{c}" for c in V2_CONTROLLERS if c in available.split() and c not in enabled.split()]
+
+
 def _delegate(directory: Path) -> None:
-    available = (directory / "cgroup.controllers").read_text().split()
-    for controller in V2_CONTROLLERS:
-        if controller in available:
-            with contextlib.suppress(OSError):
-                (directory / "cgroup.subtree_control").write_text(f"+{controller}")
+    control = directory / "cgroup.subtree_control"
+    for change in to_enable((directory / "cgroup.controllers").read_text(), control.read_text()):
+        with contextlib.suppress(OSError):
+            control.write_text(change)
 
 
 def procs_files(hierarchies: Hierarchies, cgroup: str) -> list[Path]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 
-from hack.cluster import config, manifests
+from hack.cluster import cgroups, config, manifests
 from hack.cluster.commands import CommandFailedError, TimedOutError, run, wait_until
 from hack.cluster.machine import Machine, write_if_changed
+from hack.cluster.processes import end
 
 NAMES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 _KUBECONFIGS = ("admin", "super-admin", "controller-manager", "scheduler")
@@ -51,6 +52,7 @@ def start(machine: Machine) -> None:
         ),
         "kube-scheduler": manifests.scheduler_arguments(home / "scheduler.conf"),
     }
+    _end_strays(machine)
     started = []
     for name in NAMES:
         if machine.registry.living(name) is None:
@@ -63,6 +65,13 @@ def start(machine: Machine) -> None:
         machine.kubectl(
             "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifests.cluster_admins()
         )
+
+
+def _end_strays(machine: Machine) -> None:
+    """Components whose records are lost still hold their ports; their cgroup shows that they are ours."""
+    recorded = {machine.registry.living(name) for name in NAMES}
+    found = cgroups.processes_in(machine.hierarchies, config.CONTROL_PLANE_CGROUP)
+    end((stray for stray in found if stray not in recorded), grace=0)
 
 
 def await_ready(machine: Machine) -> None:

@@ -83,8 +83,7 @@ def mount_pool(holder: int, pool: config.Pool, device: str) -> None:
     """Mounts the pool in the mount namespace of process `holder`, unless it is mounted there."""
     if is_mounted(holder, pool.path):
         return
-    options = ["-o", "nouuid"] if pool.file_system is config.FileSystem.XFS else []
-    run([*inside(holder), "mount", "-t", pool.file_system, *options, device, pool.path])
+    run([*inside(holder), "mount", "-t", pool.file_system, device, pool.path])
 
 
 def unmount_pool(holder: int, pool: config.Pool) -> None:

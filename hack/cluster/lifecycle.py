@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -41,13 +42,24 @@ def running_machine(layout: config.Layout, progress: Progress) -> Machine:
 
 
 @contextmanager
-def exclusive(layout: config.Layout) -> Iterator[None]:
-    """One command at a time changes the cluster; others wait. The lock ends with its process."""
-    layout.run.mkdir(parents=True, exist_ok=True)
-    with layout.lock_file.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        # Daemons inherit no descriptor (PEP 446), so none can keep the lock.
-        yield
+def locked(layout: config.Layout, *, shared: bool) -> Iterator[None]:
+    """Commands that start or end daemons run one at a time; those that only touch a running node share. The lock ends
+    with its process: daemons inherit no descriptor (PEP 446)."""
+    while True:
+        layout.run.mkdir(parents=True, exist_ok=True)
+        with layout.lock_file.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+            if _is_same_file(file.fileno(), layout.lock_file):
+                yield
+                return
+            # `down` removed the file while we waited; the next one may already lock a new one.
+
+
+def _is_same_file(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def up(layout: config.Layout, progress: Progress) -> None:

@@ -21,6 +21,19 @@ def mount_points(mountinfo: str) -> list[str]:
     return [each[4].replace("\\040", " ") for each in fields if len(each) > 4]
 
 
+def held_by_others(mountinfo: str) -> list[str]:
+    """Mounts that belong to what somebody does just now (a container or its build, a network namespace, a FUSE
+    server), the latest first. A mount namespace that copied them would keep them busy after their owner let go."""
+    points = mount_points(mountinfo)
+    types = (line.split(" - ", 1)[1].split()[0] for line in mountinfo.splitlines() if " - " in line)
+    passing = [
+        point
+        for point, kind in zip(points, types, strict=True)
+        if point != "/" and (kind in ("overlay", "nsfs", "fuse") or kind.startswith("fuse."))
+    ]
+    return passing[::-1]
+
+
 def mounts_below(directories: Iterable[Path]) -> list[str]:
     """Mount points of the machine itself at or under the directories, innermost first."""
     below = [str(directory) for directory in directories]

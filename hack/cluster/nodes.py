@@ -20,7 +20,8 @@ from hack.cluster.controlplane import user_kubeconfig
 from hack.cluster.machine import Machine, write_if_changed
 from hack.cluster.processes import Identity
 
-_HOLD = "mount --make-rshared / && exec sleep infinity"
+# The arguments are mounts of the machine that the new namespace must not keep alive.
+_HOLD = 'mount --make-rshared / && { for p do umount -l "$p" || :; done; exec sleep infinity; }'
 
 
 def daemon(node: config.Node, name: str) -> str:
@@ -70,7 +71,9 @@ def unmounted_on_purpose(machine: Machine, node: config.Node, pool: config.Pool)
 
 def _start_holder(machine: Machine, node: config.Node) -> Identity:
     enter = ["nsenter", f"--net={network.netns_path(node)}", "unshare", "--mount", "--propagation", "private"]
-    holder = machine.launch(daemon(node, "holder"), [*enter, "sh", "-c", _HOLD], node.daemons_cgroup)
+    not_ours = mounts.held_by_others(Path("/proc/self/mountinfo").read_text())
+    hold = ["sh", "-c", _HOLD, "holder", *not_ours]
+    holder = machine.launch(daemon(node, "holder"), [*enter, *hold], node.daemons_cgroup)
 
     def sleeps() -> bool:
         if machine.registry.living(daemon(node, "holder")) is None:
