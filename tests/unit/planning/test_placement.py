@@ -1,0 +1,309 @@
+"""Whole plans: hosts, golden parents, several disks, allocators and the reasons when nothing fits."""
+
+import random as stdlib_random
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from goldpool.planning.placement import (
+    Avoid,
+    BoundDisk,
+    DiskPlacement,
+    HostView,
+    Placement,
+    RejectionReason,
+    Unplaceable,
+    firstfit,
+    firstfitleastconsumed,
+    place_volume,
+    random,
+    userdispersing,
+)
+from tests.unit.planning.builders import (
+    NODE,
+    a_disk,
+    a_golden_disk,
+    a_golden_location,
+    a_host,
+    a_location,
+    a_parent_view,
+    a_shared_location,
+    a_template,
+    a_wish,
+    placed,
+    plan,
+    refused,
+)
+
+
+def test_a_child_goes_to_an_ordinary_pool_and_its_parent_to_a_golden_one() -> None:
+    answer = plan(a_wish(a_golden_disk()), [a_location(), a_golden_location()])
+    assert answer == Placement(
+        (DiskPlacement("root", "std-a.node-1", "std-a", "node-1", "golden-ssd.node-1", "golden-ssd"),),
+        ("node-1",),
+    )
+
+
+def test_an_empty_disk_has_no_parent() -> None:
+    assert placed(plan(a_wish(), [a_location()])).disks[0].parent_location is None
+
+
+def test_the_parent_of_an_ordinary_template_lies_beside_its_child() -> None:
+    disk = a_disk(template=a_template(golden=False))
+    [found] = placed(plan(a_wish(disk), [a_location(), a_golden_location()])).disks
+    assert (found.location, found.parent_location, found.parent_pool) == (
+        "std-a.node-1",
+        "std-a.node-1",
+        "std-a",
+    )
+
+
+def test_a_host_must_reach_both_pools() -> None:
+    locations = [a_location(host="node-1"), a_location(host="node-2"), a_golden_location(host="node-2")]
+    assert placed(plan(a_wish(a_golden_disk()), locations)).hosts == ("node-2",)
+
+
+def test_shared_pools_leave_the_host_to_the_scheduler() -> None:
+    locations = [
+        a_shared_location(hosts=("node-1", "node-2", "node-3")),
+        a_shared_location("gold", hosts=("node-2", "node-3", "node-4"), golden=True),
+    ]
+    answer = placed(plan(a_wish(a_golden_disk()), locations))
+    assert answer.hosts == ("node-2", "node-3")
+    assert answer.disks[0].host == ""
+
+
+def test_a_shared_root_runs_where_a_host_scoped_parent_is_ready() -> None:
+    hosts = [f"node-{i}" for i in range(5)]
+    golden = [a_golden_location(host=h) for h in hosts]
+    answer = plan(
+        a_wish(a_golden_disk()), [a_shared_location(hosts=hosts), *golden], parents=[a_parent_view(golden[3])]
+    )
+    assert placed(answer).hosts == ("node-3",)
+    assert placed(answer).disks[0].parent_location == "golden-ssd.node-3"
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        (a_host(ready=False), RejectionReason.HOST_NOT_READY),
+        (a_host(schedulable=False), RejectionReason.HOST_CORDONED),
+        (a_host(tainted=True), RejectionReason.HOST_TAINTED),
+        (a_host(labels={"zone": "b"}), RejectionReason.NODE_SELECTOR_MISMATCH),
+        (a_host(labels={"zone": "a"}), None),
+    ],
+)
+def test_a_host_that_may_not_run_the_machine_takes_its_locations_with_it(
+    host: HostView, expected: RejectionReason | None
+) -> None:
+    selector = {"zone": "a"} if host.labels else {}
+    answer = plan(a_wish(node_selector=selector), [a_location()], hosts=[host])
+    if expected is None:
+        assert placed(answer).hosts == (NODE,)
+    else:
+        assert [r.reason for r in refused(answer).rejections] == [expected]
+
+
+def test_avoided_hosts_and_locations_are_skipped() -> None:
+    locations = [a_location(host="node-1"), a_location(host="node-2"), a_location(host="node-3")]
+    avoid = Avoid(locations=frozenset({"std-a.node-1"}), hosts=frozenset({"node-3"}))
+    assert placed(plan(a_wish(avoid=avoid), locations)).hosts == ("node-2",)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_bound_disks_and_their_parents_restrict_the_hosts(seed: int) -> None:
+    locations = [a_location(host=h) for h in ("node-1", "node-2")]
+    golden = [a_golden_location(host=h) for h in ("node-1", "node-2")]
+    data = BoundDisk("data", locations[1])
+    assert placed(plan(a_wish(bound=(data,)), locations, seed=seed)).hosts == ("node-2",)
+    shared = a_shared_location(hosts=("node-1", "node-2"))
+    child = BoundDisk("data", shared, golden[0].name)
+    assert placed(plan(a_wish(bound=(child,)), [shared, *golden], seed=seed)).hosts == ("node-1",)
+
+
+def test_without_disks_the_answer_is_where_the_machine_may_run() -> None:
+    location = a_location()
+    wish = replace(a_wish(bound=(BoundDisk("root", location),)), disks=())
+    assert plan(wish, [location]) == Placement((), (NODE,))
+    cordoned = refused(plan(wish, [location], hosts=[a_host(schedulable=False), a_host("node-2")]))
+    assert {r.location: r.reason for r in cordoned.rejections} == {
+        NODE: RejectionReason.HOST_CORDONED,
+        "node-2": RejectionReason.OUT_OF_REACH,
+    }
+    assert cordoned.sentence().startswith("0 of 2 hosts fit: ")
+
+
+@pytest.mark.parametrize(
+    ("disk", "reason"),
+    [
+        (BoundDisk("data", None), RejectionReason.LOCATION_NOT_READY),
+        (BoundDisk("data", a_location(), "gone"), RejectionReason.LOCATION_NOT_READY),
+        (BoundDisk("data", a_location(ready=False)), RejectionReason.LOCATION_NOT_READY),
+        (BoundDisk("data", a_location(enabled=False)), None),  # nothing new, but what is there runs
+    ],
+)
+def test_a_bound_disk_that_is_not_at_hand_makes_the_machine_wait(
+    disk: BoundDisk, reason: RejectionReason | None
+) -> None:
+    answer = plan(a_wish(bound=(disk,)), [a_location("other")])
+    assert (answer.counts()[0][0] if isinstance(answer, Unplaceable) else None) == reason
+
+
+def test_disks_of_one_machine_must_fit_together() -> None:
+    disks = (a_disk("root", size_bytes=500), a_disk("data", size_bytes=400))
+    [one] = refused(plan(a_wish(*disks), [a_location()])).rejections
+    assert one.reason == RejectionReason.NOT_TOGETHER
+    two = placed(plan(a_wish(*disks), [a_location(), a_location("std-b")]))
+    assert {d.pool for d in two.disks} == {"std-a", "std-b"}
+
+
+def test_an_earlier_disk_gives_way_when_only_that_lets_all_fit() -> None:
+    """Alone, root prefers the larger location; but data fits nowhere else."""
+    locations = [
+        a_location("large", total_bytes=10_000),
+        a_location("small", total_bytes=1000, allocated_bytes=400),
+    ]
+    disks = (a_disk("root", size_bytes=400), a_disk("data", size_bytes=8400))
+    found = placed(plan(a_wish(*disks), locations))
+    assert [d.pool for d in found.disks] == ["small", "large"]
+
+
+def test_two_disks_of_one_template_charge_its_parent_once() -> None:
+    disks = (a_golden_disk("root"), a_golden_disk("data"))
+    locations = [a_location(), a_golden_location(total_bytes=150)]  # room for one parent of 100
+    assert len(placed(plan(a_wish(*disks), locations)).disks) == 2
+    others = (a_golden_disk("root"), a_disk("data", template=a_template("other")))
+    assert refused(plan(a_wish(*others), locations)).counts()[0][0] == RejectionReason.NOT_TOGETHER
+
+
+def test_the_most_free_fraction_wins_whatever_the_size() -> None:
+    locations = [
+        a_location("big", total_bytes=100_000, allocated_bytes=50_000),
+        a_location("little", total_bytes=1000, allocated_bytes=100),
+    ]
+    assert placed(plan(a_wish(a_disk(size_bytes=10)), locations)).disks[0].pool == "little"
+
+
+def test_what_is_not_known_ranks_last_and_is_not_dropped() -> None:
+    unknown = a_location("unknown", total_bytes=0)
+    nearly_full = a_location("nearly-full", allocated_bytes=750)
+    assert placed(plan(a_wish(), [unknown, nearly_full])).disks[0].pool == "nearly-full"
+    assert placed(plan(a_wish(), [unknown])).disks[0].pool == "unknown"
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        (("failed", "absent"), 1),
+        (("absent", "coming"), 1),
+        (("ready", "coming"), 0),
+        (("failed", "coming"), 1),
+    ],
+)
+def test_among_equals_the_location_nearest_to_a_ready_parent_wins(
+    states: tuple[str, str], expected: int, seed: int
+) -> None:
+    locations = [a_location(host=h) for h in ("node-1", "node-2")]
+    golden = [a_golden_location(host=h) for h in ("node-1", "node-2")]
+    parents = [
+        a_parent_view(where, ready=state == "ready", failed=state == "failed")
+        for where, state in zip(golden, states, strict=True)
+        if state != "absent"
+    ]
+    answer = plan(a_wish(a_golden_disk()), [*locations, *golden], parents=parents, seed=seed)
+    assert placed(answer).hosts == (f"node-{expected + 1}",)
+
+
+def test_allocators() -> None:
+    locations = [
+        a_location("a", allocated_bytes=500),
+        a_location("b", allocated_bytes=100),
+        a_location("c", allocated_bytes=200),
+    ]
+
+    def pool(**options: Any) -> str:
+        wish = a_wish(namespace_volumes={"a.node-1": 2, "b.node-1": 2, "c.node-1": 1})
+        return placed(plan(wish, locations, **options)).disks[0].pool
+
+    assert pool(allocator=firstfit) == "a"
+    assert pool(allocator=firstfitleastconsumed) == "b"
+    assert pool(allocator=userdispersing) == "c"
+    assert {pool(allocator=random, seed=seed) for seed in range(40)} == {"a", "b", "c"}
+
+
+def test_equals_are_shuffled_by_the_seed_and_by_nothing_else() -> None:
+    locations = [a_location(host=f"node-{i}") for i in range(8)]
+
+    def host(seed: int) -> str:
+        stdlib_random.Random(seed).shuffle(locations)
+        return placed(plan(a_wish(), locations, seed=seed % 20)).hosts[0]
+
+    assert [host(n) for n in range(20)] == [host(n + 20) for n in range(20)]
+    assert len({host(n) for n in range(20)}) > 3
+
+
+def test_a_volume_is_bound_at_once_to_the_pool_and_host_it_names() -> None:
+    locations = [
+        a_location(host=h, allocated_bytes=n * 100) for n, h in enumerate(("node-1", "node-2", "node-3"))
+    ]
+    hosts = [a_host(f"node-{i}") for i in (1, 2, 3)]
+    wish = a_disk("data", pool="std-a", host="node-3")
+    assert place_volume(wish, hosts, locations, [], seed=0) == DiskPlacement(
+        "data", "std-a.node-3", "std-a", "node-3"
+    )
+    full = [replace(loc, free_bytes=0) for loc in locations]
+    answer = place_volume(wish, hosts, full, [], seed=0)
+    assert isinstance(answer, Unplaceable)
+    assert {r.location: r.reason for r in answer.rejections}["std-a.node-3"] == RejectionReason.USED_LIMIT
+
+
+def test_a_volume_on_a_shared_pool_names_no_host() -> None:
+    shared = a_shared_location()
+    found = place_volume(a_disk("data", pool="nfs", host=""), [a_host()], [shared], [], seed=0)
+    assert found == DiskPlacement("data", "nfs.", "nfs", "")
+
+
+def test_the_sentence_counts_reasons_and_gives_an_example_each() -> None:
+    locations = [
+        *(a_golden_location(host=f"node-{i}", used=912) for i in (1, 2, 3)),
+        *(a_location(host=f"node-{i}") for i in (1, 2)),
+        a_location(host="node-3"),
+    ]
+    hosts = [a_host("node-1"), a_host("node-2"), a_host("node-3", schedulable=False)]
+    answer = refused(plan(a_wish(a_golden_disk(tags=frozenset({"ssd"}))), locations, hosts=hosts))
+    assert answer.sentence() == (
+        "0 of 6 locations fit disk root: "
+        "2 are on cordoned hosts (golden-ssd on node-3: node-3 is cordoned), "
+        "2 lack a tag (std-a on node-1: lacks ssd), "
+        "2 are used above their limit (golden-ssd on node-1: 91 % used, limit 85 %)"
+    )
+    assert answer.counts()[1] == (RejectionReason.WITHOUT_TAGS, 2, "std-a on node-1: lacks ssd")
+
+
+def test_what_fits_alone_but_has_no_counterpart_says_so() -> None:
+    apart = refused(
+        plan(a_wish(a_golden_disk()), [a_location(host="node-1"), a_golden_location(host="node-2")])
+    )
+    assert {r.location: r.reason for r in apart.rejections} == {
+        "std-a.node-1": RejectionReason.NO_GOLDEN_POOL,
+        "golden-ssd.node-2": RejectionReason.NO_ORDINARY_POOL,
+    }
+    assert "debian-12" in apart.sentence()
+
+
+def test_with_nothing_to_choose_from_there_is_still_a_sentence() -> None:
+    only_golden = refused(plan(a_wish(), [a_golden_location()]))
+    assert only_golden.sentence() == "0 of 0 locations fit disk root: there is none to choose from"
+
+
+def test_the_sentence_fits_a_condition() -> None:
+    faults: list[dict[str, Any]] = [
+        {"used": 900},
+        {"enabled": False},
+        {"ready": False},
+        {"allocated_bytes": 900},
+    ]
+    locations = [a_location(f"pool-{n}", host=f"{n}" * 250, **fault) for n, fault in enumerate(faults)]
+    assert len(refused(plan(a_wish(), locations)).sentence()) == 1024
