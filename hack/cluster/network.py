@@ -132,15 +132,6 @@ def remove_netns_mount(layout: config.Layout) -> None:
     note.unlink(missing_ok=True)
 
 
-def leftovers() -> list[str]:
-    """Names of links and namespaces of this cluster that exist."""
-    links = [config.BRIDGE, *(node.veth for node in config.NODES)]
-    return [
-        *(link for link in links if _link_exists(link)),
-        *(node.netns for node in config.NODES if netns_path(node).exists()),
-    ]
-
-
 def _link_exists(name: str) -> bool:
     return Path(f"/sys/class/net/{name}").exists()
 

@@ -29,8 +29,8 @@ def daemon(node: config.Node, name: str) -> str:
     return f"{node.name}.{name}"
 
 
-def prepare(machine: Machine, node: config.Node, devices: Mapping[Path, str]) -> int:
-    """Namespaces, mounts and a containerd that answers; the holder's pid. Needs no API server."""
+def prepare(machine: Machine, node: config.Node, devices: Mapping[Path, str]) -> None:
+    """Namespaces, mounts and a containerd that answers. Needs no API server."""
     holder = machine.registry.living(daemon(node, "holder"))
     if holder is None:
         reset(machine, node)
@@ -42,7 +42,6 @@ def prepare(machine: Machine, node: config.Node, devices: Mapping[Path, str]) ->
         if not unmounted_on_purpose(machine, node, pool).exists():
             disks.mount_pool(holder.pid, pool, devices[machine.layout.disk(node, pool)])
     _start_containerd(machine, node, holder)
-    return holder.pid
 
 
 def reset(machine: Machine, node: config.Node) -> None:

@@ -35,10 +35,6 @@ def test_pods_are_known_by_one_range() -> None:
     assert not pods.overlaps(IPv4Network(f"{config.HOST_IP}/{config.HOST_PREFIX}", strict=False))
 
 
-def test_the_first_service_is_the_api_server() -> None:
-    assert IPv4Address(config.API_SERVER_SERVICE_IP) == IPv4Network(config.SERVICE_RANGE)[1]
-
-
 @pytest.mark.parametrize("node", MOST_NODES)
 def test_a_link_name_fits_the_kernel(node: config.Node) -> None:
     assert len(node.veth) <= 15
