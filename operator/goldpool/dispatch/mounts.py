@@ -75,14 +75,3 @@ def _volume(backing: Backing, name: str) -> dict[str, Any]:
 def _mount(name: str, path: str, *, read_only: bool) -> dict[str, Any]:
     mount: dict[str, Any] = {"name": name, "mountPath": path}
     return mount | {"readOnly": True} if read_only else mount
-
-
-def read_backing(volume: dict[str, Any]) -> Backing:
-    """The backing that a volume was made from. Raises ValueError if it is none of ours."""
-    match volume:
-        case {"hostPath": {"path": str(path)}}:
-            return HostPath(path)
-        case {"persistentVolumeClaim": {"claimName": str(claim)}}:
-            return Claim(claim)
-        case _:
-            raise ValueError(f"no backing of ours: {volume}")

@@ -1,0 +1,313 @@
+"""The bookkeeping of operations: what waits, what is in which Job, what came of it. Pure: no I/O, no clock.
+
+``now`` is any clock that never goes back, in seconds.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from goldpool.contracts.operations import PERMANENT, FailureReason, Fetch, LocationFacts, Progress, Report
+from goldpool.dispatch.entries import Entry, Flight
+from goldpool.dispatch.forming import Batch, form_batch
+from goldpool.dispatch.manifest import size_of
+from goldpool.dispatch.outcome import Failed, Outcome, Pending, Running, Succeeded
+from goldpool.dispatch.record import JobKind, JobRecord, Lane, fetch_name, lane_of, recorded, slot_names
+from goldpool.dispatch.request import Request
+from goldpool.dispatch.settings import Limits
+from goldpool.kube.port import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A Job to be created now."""
+
+    record: JobRecord
+    requests: tuple[Request, ...]
+
+
+class Book:
+    """No operation is in two Jobs at once, nor two operations on one object, nor one on a parent and one on its child.
+    Whatever is asked for ends, if each Job ends."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._entries: dict[str, Entry] = {}
+        self._waiting: dict[Lane, dict[str, None]] = {}
+        self._fetches: dict[str, None] = {}
+        self._flights: dict[str, Flight] = {}
+        self._blocked: dict[str, float] = {}
+        self._groups = 0
+
+    # --- what controllers say
+
+    def ask(self, request: Request, now: float) -> None:
+        """The newest request counts while it waits; an operation in flight, or ended and unsettled, is not touched."""
+        entry = self._entries.get(request.id)
+        if entry is None:
+            entry = self._entries[request.id] = Entry(request.id, now)
+            entry.job = next((f.record.name for f in self._flights.values() if f.carries(request.id)), None)
+            self._take_request(entry, request)
+            if entry.job is None:
+                self._queue(entry, now)
+        elif entry.waiting and entry.request is not None and lane_of(entry.request) != lane_of(request):
+            self._unqueue(entry)
+            self._take_request(entry, request)
+            self._queue(entry, now)
+        else:
+            self._take_request(entry, request)
+
+    def settle(self, operation_id: str) -> None:
+        """Forgotten. One that is in flight goes on, and its result is nobody's."""
+        entry = self._entries.pop(operation_id, None)
+        if entry is not None and entry.waiting:
+            self._unqueue(entry)
+
+    def outcome(self, operation_id: str) -> Outcome | None:
+        entry = self._entries.get(operation_id)
+        if entry is None:
+            return None
+        if entry.ended is not None:
+            return entry.ended
+        return Pending() if entry.job is None else Running(entry.progress)
+
+    # --- what is to be done
+
+    def take(self, now: float) -> list[Start]:
+        """The Jobs that may start now. From here on their operations are in flight."""
+        self._blocked = {name: again for name, again in self._blocked.items() if again > now}
+        starts = [start for lane in [*self._waiting] for start in self._take_from(lane, now)]
+        for entry in [self._entries[operation_id] for operation_id in self._fetches]:
+            fetch = self._fetch_may_start(entry, now)
+            if fetch is not None:
+                starts.append(self._launch(fetch, JobKind.FETCH, [entry]))
+        return starts
+
+    def removable(self, now: float) -> list[str]:
+        """Jobs that nobody needs any more: all they did is settled, or it has been kept here for long enough while
+        others wait for the slot."""
+        return [name for name, flight in self._flights.items() if flight.over and self._unneeded(flight, now)]
+
+    def forget_old(self, now: float) -> None:
+        """Drops outcomes that nobody settled for so long that nobody will."""
+        for entry in [*self._entries.values()]:
+            if entry.ended_at is not None and now - entry.ended_at >= self._limits.keep_seconds:
+                del self._entries[entry.id]
+
+    def next_time(self, now: float) -> float | None:
+        """When ``take`` or ``removable`` may have more to say though nothing is told to the book."""
+        times: list[float] = [time for time in self._blocked.values() if time > now]
+        for lane in self._waiting:
+            if any(name not in self._flights for name in slot_names(lane)):
+                times += self._batch(lane, now).times
+            linger = self._limits.linger_seconds
+            flights = (self._flights[name] for name in slot_names(lane) if name in self._flights)
+            times += [flight.over_at + linger for flight in flights if flight.over_at is not None]
+        times += [self._entries[fetch].not_before for fetch in self._fetches]
+        return min((time for time in times if time > now), default=None)
+
+    # --- what became of Jobs
+
+    def refused(self, name: str, again: float) -> None:
+        """The Job was not created: its operations wait again, and the name is not tried before ``again``."""
+        self._blocked[name] = again
+        flight = self._flights.pop(name)
+        for entry in self._carried(flight):
+            self._queue(entry, entry.asked_at)
+
+    def adopt(self, record: JobRecord, now: float) -> None:
+        """A Job that is there though this book did not start it. Its operations are in flight; those nobody asks for
+        again are dropped with it."""
+        self._flights[record.name] = Flight(record)
+        for operation in record.operations:
+            entry = self._entries.get(operation.id)
+            if entry is None:
+                entry = self._entries[operation.id] = Entry(operation.id, now)
+            elif entry.waiting:
+                self._unqueue(entry)
+            elif entry.job is not None:
+                continue
+            entry.job = record.name
+            entry.owners.add(operation.owner)
+
+    def ended(self, name: str, report: Report | None, now: float, why: str = "") -> set[Key]:
+        """The Job's container terminated, with this report. Returns whom to wake."""
+        flight = self._flights[name]
+        if flight.over:
+            flight.stopped = True
+            return set()
+        flight.over_at, flight.stopped = now, True
+        owners: set[Key] = set()
+        unknown: list[Entry] = []
+        failures = {failure.index: failure for failure in report.failures} if report is not None else {}
+        for index, operation in enumerate(flight.record.operations):
+            entry = self._entries.get(operation.id)
+            if entry is None or entry.job != name:
+                continue
+            if report is not None and report.succeeded(index):
+                facts = _facts(report, flight.record.lane.location)
+                fetched = report.fetched if flight.record.kind is JobKind.FETCH else None
+                entry.end(Succeeded(facts, fetched), now)
+                owners |= entry.owners
+            elif index in failures:
+                failure = failures[index]
+                entry.end(Failed(failure.reason, failure.message, failure.reason in PERMANENT), now)
+                owners |= entry.owners
+            else:
+                unknown.append(entry)
+        return owners | self._lose(unknown, len(flight.record.operations), now, why)
+
+    def give_up(self, name: str, reason: FailureReason, message: str, now: float) -> set[Key]:
+        """The Job will say nothing in time: its operations fail. Its names stay claimed until it is gone."""
+        flight = self._flights[name]
+        if flight.over:
+            return set()
+        flight.over_at, flight.given_up = now, True
+        owners: set[Key] = set()
+        for entry in self._carried(flight):
+            entry.end(Failed(reason, message, reason in PERMANENT), now)
+            owners |= entry.owners
+        return owners
+
+    def gone(self, name: str, now: float) -> set[Key]:
+        """No such Job any more, and nothing of it runs: the slot is free. Without a result before, that is a loss."""
+        if name not in self._flights:
+            return set()
+        owners = self.ended(name, None, now, "the Job was deleted")
+        del self._flights[name]
+        return owners
+
+    def progressed(self, name: str, progress: Progress) -> set[Key]:
+        """Whom to wake: nobody if nothing changed."""
+        owners: set[Key] = set()
+        for entry in self._carried(self._flights[name]):
+            if entry.progress != progress:
+                entry.progress = progress
+                owners |= entry.owners
+        return owners
+
+    def flight(self, name: str) -> Flight | None:
+        return self._flights.get(name)
+
+    def flights(self) -> Iterable[Flight]:
+        return [*self._flights.values()]
+
+    def waiting(self) -> int:
+        return sum(len(ids) for ids in self._waiting.values()) + len(self._fetches)
+
+    # --- inside
+
+    def _take_request(self, entry: Entry, request: Request) -> None:
+        entry.request = request
+        entry.owners.add(request.owner)
+        entry.recorded = recorded(request)
+        entry.size = size_of(request.operation)
+
+    def _queue(self, entry: Entry, now: float) -> None:
+        assert entry.request is not None
+        entry.job = None
+        identity = len(entry.request.mount.identity.model_dump_json())
+        if entry.size + identity + 100 > self._limits.batch_bytes:
+            text = f"{entry.size} bytes, a Job takes {self._limits.batch_bytes}"
+            entry.end(Failed(FailureReason.UNSUPPORTED, text, True), now)
+        elif isinstance(entry.request.operation, Fetch):
+            self._fetches[entry.id] = None
+        else:
+            self._waiting.setdefault(lane_of(entry.request), {})[entry.id] = None
+
+    def _unqueue(self, entry: Entry) -> None:
+        assert entry.request is not None
+        self._fetches.pop(entry.id, None)
+        lane = lane_of(entry.request)
+        members = self._waiting.get(lane)
+        if members is not None:
+            members.pop(entry.id, None)
+            if not members:
+                del self._waiting[lane]
+
+    def _batch(self, lane: Lane, now: float) -> Batch:
+        entries = [self._entries[operation_id] for operation_id in self._waiting.get(lane, ())]
+        alone = not any(name in self._flights for name in slot_names(lane))
+        gather = self._limits.gather_seconds if alone else self._limits.second_gather_seconds
+        in_flight = [flight.record.claims for flight in self._flights.values() if not flight.stopped]
+        return form_batch(entries, in_flight, self._limits, gather, now)
+
+    def _fetch_may_start(self, entry: Entry, now: float) -> str | None:
+        assert entry.request is not None
+        assert isinstance(entry.request.operation, Fetch)
+        name, lane = fetch_name(entry.request.operation), lane_of(entry.request)
+        running = [f for f in self._flights.values() if f.record.kind is JobKind.FETCH and not f.stopped]
+        # One given up on is on a lost host: it loads that host only.
+        counted = [f.record.lane for f in running if not f.given_up]
+        limits = self._limits
+        room = (
+            Counter(f.record.lane.host for f in running)[lane.host] < limits.fetches_per_host
+            and Counter(other.pool for other in counted)[lane.pool] < limits.fetches_per_pool
+            and len(counted) < limits.fetches
+        )
+        conflict = any(
+            entry.claims.conflict_with(f.record.claims) for f in self._flights.values() if not f.stopped
+        )
+        ready = entry.not_before <= now and self._free(name, now)
+        return name if room and ready and not conflict else None
+
+    def _take_from(self, lane: Lane, now: float) -> Iterator[Start]:
+        for name in slot_names(lane):
+            # Formed anew for the second slot: the first one's operations are in flight by then.
+            if self._free(name, now) and (batch := self._batch(lane, now)).due(now):
+                yield self._launch(name, JobKind.SLOT, batch.entries)
+
+    def _free(self, name: str, now: float) -> bool:
+        return name not in self._flights and self._blocked.get(name, now) <= now
+
+    def _launch(self, name: str, kind: JobKind, entries: list[Entry]) -> Start:
+        requests = tuple(entry.request for entry in entries if entry.request is not None)
+        for entry in entries:
+            self._unqueue(entry)
+            entry.job, entry.progress = name, None
+        record = JobRecord(name, kind, lane_of(requests[0]), tuple(recorded(r) for r in requests))
+        self._blocked.pop(name, None)
+        self._flights[name] = Flight(record)
+        return Start(record, requests)
+
+    def _carried(self, flight: Flight) -> list[Entry]:
+        found = (self._entries.get(operation.id) for operation in flight.record.operations)
+        return [entry for entry in found if entry is not None and entry.job == flight.record.name]
+
+    def _unneeded(self, flight: Flight, now: float) -> bool:
+        assert flight.over_at is not None
+        if flight.given_up or not self._carried(flight):
+            return True
+        # A controller that never settles must not hold a slot that others need: the outcome is kept here, and
+        # after a crash the operation is asked for again, which is the same as asking once.
+        contended = flight.record.kind is JobKind.SLOT and flight.record.lane in self._waiting
+        return contended and now - flight.over_at >= self._limits.linger_seconds
+
+    def _lose(self, entries: list[Entry], batch: int, now: float, why: str) -> set[Key]:
+        """In halves, so that one poison operation ends up alone; alone it is tried once more, then it fails."""
+        owners: set[Key] = set()
+        again: list[Entry] = []
+        for entry in entries:
+            entry.losses += 1
+            entry.losses_alone += batch == 1
+            if entry.request is None:
+                # Found in a Job and asked for by nobody since: whoever still needs it asks again.
+                del self._entries[entry.id]
+                owners |= entry.owners
+            elif entry.losses_alone >= 2:
+                entry.end(Failed(FailureReason.LOST, f"no result in two Jobs of its own: {why}", False), now)
+                owners |= entry.owners
+            else:
+                again.append(entry)
+        middle = (len(again) + 1) // 2
+        for half in (again[:middle], again[middle:]):
+            self._groups += 1
+            for entry in half:
+                entry.group = self._groups
+                entry.not_before = now + self._limits.lost_delay_seconds * min(entry.losses, 10)
+                self._queue(entry, now)
+        return owners
+
+
+def _facts(report: Report, location: str) -> LocationFacts | None:
+    return next((facts for facts in report.locations if facts.location == location), None)

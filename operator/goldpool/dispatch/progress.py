@@ -1,0 +1,58 @@
+"""How far a transfer is, read from its pod's log."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterable
+
+from pydantic import ValidationError
+
+from goldpool.contracts.operations import Progress
+from goldpool.dispatch.book import Book
+from goldpool.dispatch.jobs import Jobs
+from goldpool.dispatch.settings import DispatchSettings
+from goldpool.dispatch.watch import Watched
+from goldpool.kube.port import Key, KubeError
+
+
+def read_progress(line: str) -> Progress | None:
+    """None for a line of another kind; a pod may log what it likes."""
+    if '"progress"' not in line:
+        return None
+    try:
+        return Progress.model_validate(json.loads(line)["progress"])
+    except (ValueError, ValidationError, KeyError, TypeError):
+        return None
+
+
+async def follow(
+    jobs: Jobs,
+    book: Book,
+    watched: Watched,
+    settings: DispatchSettings,
+    tell: Callable[[Iterable[Key]], None],
+) -> None:
+    """Until the Job is over. Owners are woken at most once per ``progress_seconds``, and only by something new."""
+    assert watched.pod is not None
+    pod = watched.pod["metadata"]["name"]
+    changed: set[Key] = set()
+    while _in_flight(book, watched):
+        try:
+            async for line in jobs.follow_log(pod):
+                if not _in_flight(book, watched):
+                    return
+                if (progress := read_progress(line)) is not None:
+                    changed |= book.progressed(watched.name, progress)
+                now = time.monotonic()
+                if changed and now - watched.told_at >= settings.progress_seconds:
+                    watched.told_at = now
+                    tell(changed)
+                    changed = set()
+        except KubeError:
+            pass  # progress is for people: a log that cannot be read stops no transfer
+        await asyncio.sleep(settings.retry_seconds)
+
+
+def _in_flight(book: Book, watched: Watched) -> bool:
+    flight = book.flight(watched.name)
+    return flight is not None and not flight.over
