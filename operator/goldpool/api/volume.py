@@ -47,7 +47,14 @@ class VolumeSpec(ApiModel):
 
     rules: ClassVar = (
         Rule("self.type == oldSelf.type", "spec.type is immutable: make a new Volume"),
-        Rule("self.size == oldSelf.size", "spec.size is immutable for now: make a new Volume"),
+        Rule(
+            "has(self.size) == has(oldSelf.size) && (!has(self.size) || self.size == oldSelf.size)",
+            "spec.size is immutable for now: make a new Volume",
+        ),
+        Rule(
+            "has(self.size) || (has(self.source) && has(self.source.templateRef))",
+            "spec.size: an empty disk needs a size",
+        ),
         Rule(
             "has(self.source) == has(oldSelf.source) && (!has(self.source) || self.source == oldSelf.source)",
             "spec.source is immutable: make a new Volume",
@@ -60,7 +67,10 @@ class VolumeSpec(ApiModel):
     )
 
     type: VolumeType = Field(default=VolumeType.DATA, description="Root or Data. Immutable.")
-    size: Bytes = Field(description="Size of the disk a guest sees. Not below the template's.")
+    size: Bytes | None = Field(
+        default=None,
+        description="Size of the disk a guest sees, not below the template's; default: the template's.",
+    )
     source: VolumeSource | None = Field(
         default=None, description="What the disk starts as; absent means empty. Immutable."
     )
@@ -139,7 +149,7 @@ class Volume(Kind):
         namespaced=True,
         columns=(
             Column("Type", ".spec.type"),
-            Column("Size", ".spec.size"),
+            Column("Size", ".status.capacity"),
             Column("Pool", ".spec.placement.pool"),
             Column("Host", ".spec.placement.host"),
             Column("Parent", ".status.parent"),

@@ -119,8 +119,15 @@ class DeleteParent(_Operation):
     parent: NameOnDisk
 
 
+class Release(_Operation):
+    """Take our identity off a location that holds no parent and no volume any more, so that its path can be used
+    by another pool. A location that still holds something keeps its identity: ``VolumeConflict``."""
+
+    kind: Literal["Release"] = "Release"
+
+
 Operation = Annotated[
-    Initialize | Probe | Rebind | Fetch | CreateChild | CreateBlank | DeleteVolume | DeleteParent,
+    Initialize | Probe | Rebind | Release | Fetch | CreateChild | CreateBlank | DeleteVolume | DeleteParent,
     Field(discriminator="kind"),
 ]
 

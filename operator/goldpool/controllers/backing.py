@@ -1,0 +1,51 @@
+"""Where a location's bytes are, in the terms of a pod."""
+
+from goldpool.api.storagelocation import StorageLocation
+from goldpool.api.storagepool import Scope, StoragePool, Toleration
+from goldpool.contracts.layout import LocationIdentity
+from goldpool.controllers.world import World
+from goldpool.dispatch.mounts import Backing, Claim, HostPath, LocationMount
+
+
+def backing_of(pool: StoragePool) -> Backing:
+    """An NFS export is reached through the claim the pool's controller makes for it."""
+    backend = pool.spec.backend
+    if backend.host_path is not None:
+        return HostPath(backend.host_path.path)
+    if backend.persistent_volume_claim is not None:
+        return Claim(backend.persistent_volume_claim.claim_name)
+    return Claim(nfs_claim_name(pool))
+
+
+def nfs_claim_name(pool: StoragePool) -> str:
+    return f"pool-{pool.metadata.uid}"
+
+
+def mount_of(pool: StoragePool, location: StorageLocation, node_uid: str, cluster_uid: str) -> LocationMount:
+    """``node_uid`` is that of the Node the identity on disk names."""
+    shared = pool.spec.scope is Scope.SHARED
+    return LocationMount(
+        location=location.metadata.name,
+        backing=backing_of(pool),
+        identity=LocationIdentity(
+            location=location.metadata.name,
+            cluster=cluster_uid,
+            pool=location.spec.pool,
+            node="" if shared else location.spec.host,
+            node_uid="" if shared else node_uid,
+        ),
+    )
+
+
+def executing_host(world: World, pool: StoragePool, location: StorageLocation, turn: int = 0) -> str | None:
+    """The host that works on the location: its own, or for a Shared pool one of the ready ones, by turns.
+    None while no host can."""
+    if location.spec.host:
+        node = world.node(location.spec.host)
+        return node.name if node is not None and node.ready else None
+    ready = sorted(n.name for n in world.hosts_of(pool) if n.ready)
+    return ready[turn % len(ready)] if ready else None
+
+
+def tolerations_of(tolerations: list[Toleration]) -> tuple[dict[str, str], ...]:
+    return tuple({k: v for k, v in t.to_dict().items() if v != ""} for t in tolerations)

@@ -1,0 +1,94 @@
+"""Names: those derived from UIDs (the same again for the same thing) and those minted once (never again)."""
+
+import base64
+import hashlib
+from typing import Any, Final
+
+FINALIZER: Final = "goldpool.io/protected"
+"""On every object whose deletion must first undo something."""
+STOPPED_FINALIZER: Final = "goldpool.io/stopped"
+"""On VM pods: the object stays until its processes are proven to have ended."""
+
+RETRY_ANNOTATION: Final = "goldpool.io/retry"
+MADE_FOR_ANNOTATION: Final = "goldpool.io/made-for"
+"""UID of the VirtualMachine a root Volume was made for."""
+
+LABEL_MANAGED: Final = "app.kubernetes.io/managed-by"
+LABEL_TEMPLATE_UID: Final = "goldpool.io/template-uid"
+LABEL_VM_UID: Final = "goldpool.io/virtualmachine-uid"
+LABEL_VM_NAME: Final = "goldpool.io/virtualmachine"
+LABEL_VM_NAMESPACE: Final = "goldpool.io/virtualmachine-namespace"
+LABEL_VOLUME_UID: Final = "goldpool.io/volume-uid"
+LABEL_HOST: Final = "kubernetes.io/hostname"
+MANAGED_BY: Final = "goldpool"
+RESERVED_PREFIXES: Final = ("goldpool.io/", "app.kubernetes.io/managed-by")
+
+
+def digest(*parts: str, length: int = 10) -> str:
+    """Lower-case base32 of a hash: fit for a DNS label, short enough to read."""
+    value = hashlib.sha256("\0".join(parts).encode()).digest()
+    return base64.b32encode(value).decode().lower()[:length]
+
+
+def location_name(pool: str, pool_uid: str, host: str) -> str:
+    """The same pool object on the same host is the same location; a re-created pool is another one."""
+    return f"{pool}-{digest(pool_uid, host)}"
+
+
+def parent_name(template: str, token: str) -> str:
+    return f"{template}-{token}"
+
+
+def storage_id(token: str) -> str:
+    return f"v-{token}"
+
+
+def pod_name(machine: str, machine_uid: str) -> str:
+    """One name per machine, so that the API server refuses a second pod while a first one exists."""
+    return f"{machine[:50]}-{digest(machine_uid)}"
+
+
+def lease_name(volume_uid: str) -> str:
+    return f"volume-{volume_uid}"
+
+
+def source_hash(spec: dict[str, Any]) -> str:
+    """Of what decides a parent's bytes: source, format and checksum."""
+    return digest(str(spec["source"]["url"]), str(spec["format"]), str(spec.get("checksum", "")), length=16)
+
+
+class OperationIds:
+    """Ids of operations. They name the object on disk and the attempt, so that asking twice is asking once and
+    the outcome of an earlier attempt is never taken for a later one's."""
+
+    @staticmethod
+    def initialize(location: str, attempt: int) -> str:
+        return f"initialize/{location}/{attempt}"
+
+    @staticmethod
+    def probe(location: str, since: str) -> str:
+        return f"probe/{location}/{since}"
+
+    @staticmethod
+    def rebind(location: str, node_uid: str) -> str:
+        return f"rebind/{location}/{node_uid}"
+
+    @staticmethod
+    def release(location: str) -> str:
+        return f"release/{location}"
+
+    @staticmethod
+    def fetch(parent: str, attempt: int) -> str:
+        return f"fetch/{parent}/{attempt}"
+
+    @staticmethod
+    def delete_parent(parent: str) -> str:
+        return f"delete-parent/{parent}"
+
+    @staticmethod
+    def create(storage: str, attempt: int) -> str:
+        return f"create/{storage}/{attempt}"
+
+    @staticmethod
+    def delete_volume(storage: str) -> str:
+        return f"delete-volume/{storage}"

@@ -1,0 +1,508 @@
+"""Parent: fetches one copy, keeps it while anybody needs it, and removes it when nobody does."""
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from goldpool.api.conditions import Reason
+from goldpool.api.model import human_bytes
+from goldpool.api.parent import Parent, ParentState, ParentStatus
+from goldpool.api.references import Blocker
+from goldpool.api.storagelocation import StorageLocation
+from goldpool.api.storagepool import StoragePool
+from goldpool.api.template import Template
+from goldpool.api.volume import Volume
+from goldpool.contracts.layout import ImageFormat
+from goldpool.contracts.operations import DeleteParent, Fetch, FetchPolicy, Mirror
+from goldpool.controllers.backing import executing_host, mount_of, tolerations_of
+from goldpool.controllers.checksum import checksum
+from goldpool.controllers.naming import FINALIZER, RETRY_ANNOTATION, OperationIds, source_hash
+from goldpool.controllers.template import template_of
+from goldpool.controllers.verdict import (
+    Verdict,
+    blocked,
+    busy,
+    conditions,
+    good,
+    moment,
+    seconds_since,
+    stalled,
+    timestamp,
+)
+from goldpool.controllers.world import World
+from goldpool.dispatch.mounts import LocationMount
+from goldpool.dispatch.outcome import Failed, Outcome, Running, Succeeded
+from goldpool.dispatch.request import Ask, Request, Settle
+from goldpool.engine.plan import AddFinalizer, Delete, EventKind, Plan, Record, RemoveFinalizer
+from goldpool.kube import resources as r
+from goldpool.kube.port import Change, Key, Obj
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A copy, what it is a copy of, where it is, and everybody who may need it."""
+
+    raw: Obj
+    parent: Parent
+    template: Template | None
+    """None when it is gone or another template of the name."""
+    source_hash: str
+    pool: StoragePool | None
+    location: StorageLocation | None
+    location_ready: bool
+    host: str | None
+    node_known: bool
+    mount: LocationMount | None
+    fetch: Outcome | None
+    removal: Outcome | None
+    users: tuple[Blocker, ...]
+    """Of the cache; once the copy is Retiring, of the API server itself: volumes, VM pods and Jobs."""
+    waiting: int
+    """Volumes bound here whose child is not made yet: they want the copy."""
+    prepared: bool
+    last_copy_named: bool
+    """No other copy of this revision is Ready, and some volume names the revision."""
+    policy: FetchPolicy
+    base_seconds: float
+    cap_seconds: float
+    jitter: float
+    now: datetime
+
+
+class ParentController:
+    name = "parent"
+    resource = r.PARENT
+
+    def __init__(self, world: World, *, jitter: Callable[[], float] = random.random) -> None:
+        self._world = world
+        self._jitter = jitter
+
+    async def gather(self, key: Key) -> Observed | None:
+        world = self._world
+        raw = world.cache.at(r.PARENT, key)
+        if raw is None:
+            return None
+        parent = Parent.read(raw)
+        spec, status = parent.spec, parent.status
+        template = world.template(spec.template)
+        if template is not None and template.metadata.uid != spec.template_uid:
+            template = None
+        template_raw = world.cache.get(r.TEMPLATE, spec.template)
+        pool, location = world.pool(spec.pool), world.location(spec.location)
+        node = world.node(spec.host) if spec.host else None
+        volumes = world.volumes_of_template(spec.template)
+        users = users_of(parent, volumes, self._location_of)
+        if status.state is ParentState.RETIRING and not users:
+            users = await self._witnesses(parent)
+        attempt = status.attempt or 1
+        turn = attempt - 1
+        ready = location is not None and any(
+            c.type == "Ready" and c.status == "True" for c in location.status.conditions
+        )
+        settings = world.settings
+        return Observed(
+            raw=raw,
+            parent=parent,
+            template=template,
+            source_hash=source_hash(template_raw["spec"]) if template is not None and template_raw else "",
+            pool=pool,
+            location=location,
+            location_ready=ready,
+            host=executing_host(world, pool, location, turn) if pool and location else None,
+            node_known=not spec.host or node is not None,
+            mount=mount_of(pool, location, location.status.node_uid or "", world.cluster_uid)
+            if pool and location
+            else None,
+            fetch=world.dispatcher.outcome(OperationIds.fetch(parent.metadata.name, attempt)),
+            removal=world.dispatcher.outcome(OperationIds.delete_parent(parent.metadata.name)),
+            users=users,
+            waiting=sum(_waits_for(v, parent, self._location_of) for v in volumes),
+            prepared=template is not None and spec.pool in template.spec.prepare.pools,
+            last_copy_named=_last_copy_named(parent, world.parents_of_template(spec.template), volumes),
+            policy=FetchPolicy(
+                attempts=settings.fetch_attempts,
+                connect_seconds=settings.fetch_connect_seconds,
+                idle_seconds=settings.fetch_idle_seconds,
+                total_seconds=settings.fetch_total_seconds,
+                max_bytes=settings.fetch_max_bytes,
+            ),
+            base_seconds=settings.retry_base_seconds,
+            cap_seconds=settings.retry_cap_seconds,
+            jitter=self._jitter(),
+            now=world.now(),
+        )
+
+    def _location_of(self, pool: str, host: str) -> str:
+        found = self._world.pool(pool)
+        return self._world.location_for(found, host) if found is not None else ""
+
+    async def _witnesses(self, parent: Parent) -> tuple[Blocker, ...]:
+        """Three independent ones, read from the API server: a finalizer can be stripped, a cache can be stale."""
+        world, name = self._world, parent.metadata.name
+        volumes = [v for v in await world.fresh_volumes() if template_of(v) == parent.spec.template]
+        pods = [
+            Blocker(kind="Pod", namespace=p["metadata"]["namespace"], name=p["metadata"]["name"])
+            for p in await world.fresh_pods()
+            if name in (p["metadata"].get("annotations") or {}).get("goldpool.io/parents", "").split(",")
+        ]
+        jobs = [
+            Blocker(kind="Job", namespace=world.settings.data_namespace, name=job)
+            for job in await world.dispatcher.users_of(name)
+        ]
+        return (*users_of(parent, volumes, self._location_of), *pods, *jobs)
+
+    def plan(self, observed: Observed) -> Plan:
+        return plan(observed)
+
+    def affected(self, change: Change) -> Iterable[Key]:
+        world = self._world
+        match change.resource:
+            case r.PARENT:
+                yield change.key
+                if change.new is None or change.old is None or _state(change.old) != _state(change.new):
+                    # Whether this is the last copy of a revision depends on the others.
+                    for other in world.cache.by_index(
+                        r.PARENT, "template", (change.new or change.old or {})["spec"]["template"]
+                    ):
+                        yield Key("Parent", "", other["metadata"]["name"])
+            case r.TEMPLATE | r.VOLUME:
+                for template in {
+                    t for obj in (change.old, change.new) if obj for t in _templates(change, obj)
+                }:
+                    for obj in world.cache.by_index(r.PARENT, "template", template):
+                        yield Key("Parent", "", obj["metadata"]["name"])
+            case r.STORAGE_LOCATION | r.STORAGE_POOL:
+                index = "location" if change.resource is r.STORAGE_LOCATION else "pool"
+                for obj in world.cache.by_index(r.PARENT, index, change.key.name):
+                    yield Key("Parent", "", obj["metadata"]["name"])
+
+
+def plan(o: Observed) -> Plan:
+    """Fetch, publish, keep, retire. Bytes go only after the copy was marked Retiring and asked about once more."""
+    if FINALIZER not in o.parent.metadata.finalizers:
+        return Plan() if o.parent.deleting else Plan(effects=(AddFinalizer(r.PARENT, o.raw, FINALIZER),))
+    if o.parent.status.state is ParentState.RETIRING:
+        return _retire(o)
+    if (why := reason_to_go(o)) is not None:
+        if o.users:
+            if o.parent.deleting:
+                return Plan(status=_status(o, blocked(_names(o)), state=o.parent.status.state))
+        else:
+            # A guarded write: a volume that binds here meanwhile is seen by the witnesses of the next pass.
+            return Plan(
+                status=_status(o, busy(Reason.RETIRING, why), state=ParentState.RETIRING), again_after=0
+            )
+    match o.parent.status.state:
+        case None | ParentState.PENDING | ParentState.FETCHING:
+            return _fetch(o)
+        case ParentState.PUBLISHED | ParentState.READY:
+            return _keep(o)
+        case _:
+            return _after_failure(o)
+
+
+def reason_to_go(o: Observed) -> str | None:
+    """Why this copy should not be; None while it should. Users are asked about separately."""
+    status = o.parent.status
+    published = status.revision is not None
+    if o.parent.deleting:
+        return "deletion was asked for"
+    if o.template is None or o.template.deleting:
+        return "the template is being deleted"
+    if o.pool is None or o.pool.deleting or o.location is None or o.location.deleting:
+        return "the pool is being deleted"
+    if o.source_hash != o.parent.spec.source_hash:
+        return "the template's source has changed"
+    if published and o.template.status.revision and status.revision != o.template.status.revision:
+        return None if status.state is not ParentState.READY else "the template has another revision"
+    wanted = o.prepared or o.waiting > 0
+    if status.state is ParentState.FAILED and not wanted and not status.permanent:
+        return "the fetch failed and nobody waits for it"
+    unused = status.state is ParentState.READY and not o.users and not wanted and not o.last_copy_named
+    if (
+        unused
+        and seconds_since(status.unused_since, o.now) >= o.template.spec.retention
+        and status.unused_since
+    ):
+        return "nobody has used the copy for spec.retention"
+    return None
+
+
+def _fetch(o: Observed) -> Plan:
+    status, name = o.parent.status, o.parent.metadata.name
+    attempt = status.attempt or 1
+    operation = OperationIds.fetch(name, attempt)
+    match o.fetch:
+        case Succeeded(fetched=fetched) if fetched is not None:
+            found = {
+                "revision": fetched.revision,
+                "size": fetched.file_bytes,
+                "virtual_size": fetched.virtual_bytes,
+                "mirror": fetched.mirror,
+                "published_time": timestamp(o.now),
+                "progress": "100%",
+                "done": fetched.file_bytes,
+                "expected": fetched.file_bytes,
+                "failures": None,
+                "failure": None,
+                "permanent": None,
+            }
+            verdict = busy(Reason.FETCHING, "verified and published; not the template's revision yet")
+            told = Record(
+                o.raw, EventKind.NORMAL, "Published", "Fetch",
+                f"fetched {human_bytes(fetched.file_bytes)} from {fetched.mirror} to {o.parent.spec.location}",
+            )  # fmt: skip
+            return Plan(
+                effects=(told,),
+                status=_status(o, verdict, state=ParentState.PUBLISHED, **found),
+                afterwards=(Settle(operation),),
+            )
+        case Succeeded():
+            return Plan(
+                status=_status(o, busy(Reason.FETCHING, "the fetch ended without a result; it is done again"),
+                               state=ParentState.PENDING, attempt=attempt + 1),
+                afterwards=(Settle(operation),), again_after=0,
+            )  # fmt: skip
+        case Failed():
+            return _failed(o, o.fetch, attempt, operation)
+        case Running(progress=progress):
+            done = progress.done_bytes if progress else None
+            total = progress.total_bytes if progress else None
+            text = f"{done * 100 // total}%" if done is not None and total else None
+            amount = human_bytes(done) if done is not None else "nothing"
+            of = f" of {human_bytes(total)}" if total else ""
+            return Plan(
+                status=_status(
+                    o, busy(Reason.FETCHING, f"{amount}{of} fetched"), state=ParentState.FETCHING, attempt=attempt,
+                    progress=text, done=done, expected=total, fetched_on=status.fetched_on or o.host,
+                    mirror=progress.mirror or None if progress else None,
+                )
+            )  # fmt: skip
+        case _:
+            return _ask_fetch(o, attempt, operation)
+
+
+def _ask_fetch(o: Observed, attempt: int, operation: str) -> Plan:
+    assert o.template is not None
+    assert o.pool is not None
+    if o.host is None or o.mount is None or not o.location_ready:
+        why = f"location {o.parent.spec.location} is not ready"
+        return Plan(
+            status=_status(o, busy(Reason.WAITING_FOR_HOST, why), state=ParentState.PENDING, attempt=attempt)
+        )
+    spec = o.template.spec
+    request = Request(
+        operation=Fetch(
+            id=operation,
+            location=o.parent.spec.location,
+            parent=o.parent.metadata.name,
+            template=o.parent.spec.template,
+            template_uid=o.parent.spec.template_uid,
+            format=ImageFormat(spec.format),
+            mirrors=(Mirror(url=spec.source.url),),
+            checksums=(checksum(spec.checksum),) if spec.checksum else (),
+            revision=o.template.status.revision,
+            policy=o.policy,
+        ),
+        mount=o.mount,
+        host=o.host,
+        owner=Key("Parent", "", o.parent.metadata.name),
+        tolerations=tolerations_of(o.pool.spec.tolerations),
+    )
+    status = _status(
+        o, busy(Reason.FETCHING, f"waiting for a fetch Job on {o.host}"), state=ParentState.FETCHING,
+        attempt=attempt, fetched_on=o.host, next_retry_time=None,
+    )  # fmt: skip
+    return Plan(effects=(Ask(request),), status=status)
+
+
+def _failed(o: Observed, failure: Failed, attempt: int, operation: str) -> Plan:
+    failures = (o.parent.status.failures or 0) + 1
+    pause = min(o.cap_seconds, o.base_seconds * 2 ** (failures - 1)) * (0.5 + o.jitter / 2)
+    verdict = (
+        stalled(Reason.SOURCE_INVALID, failure.message)
+        if failure.permanent
+        else busy(Reason.FETCH_FAILED, failure.message)
+    )
+    status = _status(
+        o, verdict, state=ParentState.FAILED, attempt=attempt, failures=failures, failure=str(failure.reason),
+        permanent=failure.permanent, progress=None, done=None, expected=None,
+        next_retry_time=None if failure.permanent else timestamp(o.now + timedelta(seconds=pause + 1)),
+    )  # fmt: skip
+    told = Record(o.raw, EventKind.WARNING, str(failure.reason), "Fetch", failure.message)
+    return Plan(
+        effects=(told,),
+        status=status,
+        afterwards=(Settle(operation),),
+        again_after=None if failure.permanent else pause + 1,
+    )
+
+
+def _after_failure(o: Observed) -> Plan:
+    """Tried again at its time if somebody wants it, at once when the retry annotation has a new value."""
+    status = o.parent.status
+    asked = o.template.metadata.annotations.get(RETRY_ANNOTATION) if o.template else None
+    again = asked is not None and asked != status.retry
+    left = (moment(status.next_retry_time) - o.now).total_seconds() if status.next_retry_time else 0.0
+    if not again and (status.permanent or left > 0):
+        return Plan(status=_unchanged(o), again_after=left if left > 0 else None)
+    return Plan(
+        status=_status(
+            o, busy(Reason.FETCHING, "the fetch is tried again"), state=ParentState.PENDING,
+            attempt=(status.attempt or 1) + 1, retry=asked, failure=None, permanent=None, next_retry_time=None,
+            failures=None if again else status.failures, fetched_on=None,
+        ),
+        again_after=0,
+    )  # fmt: skip
+
+
+def _keep(o: Observed) -> Plan:
+    assert o.template is not None
+    status = o.parent.status
+    pinned = o.template.status.revision
+    if pinned is None:
+        return Plan(
+            status=_status(
+                o,
+                busy(Reason.FETCHING, "published; the template's revision is being set"),
+                state=ParentState.PUBLISHED,
+            )
+        )
+    if pinned != status.revision:
+        message = f"the source served {status.revision}, but the template's revision is {pinned}"
+        return Plan(
+            status=_status(o, stalled(Reason.REVISION_MISMATCH, message), state=ParentState.FAILED,
+                           failure="RevisionMismatch", permanent=True)
+        )  # fmt: skip
+    idle = not o.users and not o.prepared and o.waiting == 0
+    since = status.unused_since or timestamp(o.now)
+    left = o.template.spec.retention - seconds_since(since, o.now)
+    message = f"{len(o.users)} volume(s) depend on it" if o.users else "nobody uses it"
+    return Plan(
+        status=_status(
+            o, good(Reason.READY, message), state=ParentState.READY, unused_since=since if idle else None
+        ),
+        again_after=max(left, 1.0) if idle and not o.last_copy_named else None,
+    )
+
+
+def _retire(o: Observed) -> Plan:
+    """Everybody was asked (``users`` is fresh here): one user, and the copy is kept after all."""
+    name = o.parent.metadata.name
+    operation = OperationIds.delete_parent(name)
+    if o.users and o.removal is None:
+        back = ParentState.READY if o.parent.status.revision else ParentState.PENDING
+        verdict = blocked(_names(o)) if o.parent.deleting else busy(Reason.RETIRING, _names(o))
+        return Plan(status=_status(o, verdict, state=back, unused_since=None), again_after=5)
+    gone = (
+        RemoveFinalizer(r.PARENT, o.raw, FINALIZER),
+        Delete(r.PARENT, name, "", o.parent.metadata.uid),
+    )
+    if o.location is None or o.pool is None or o.mount is None or not o.node_known:
+        # The host or the pool is gone for good; what is left there is known by its sidecar.
+        return Plan(effects=gone)
+    match o.removal:
+        case Succeeded():
+            return Plan(effects=gone, afterwards=(Settle(operation),))
+        case Failed(message=message):
+            return Plan(
+                status=_status(o, busy(Reason.OPERATION_FAILED, message), state=ParentState.RETIRING),
+                afterwards=(Settle(operation),),
+                again_after=o.base_seconds * (1 + o.jitter),
+            )
+    if o.host is None:
+        return Plan(
+            status=_status(
+                o, busy(Reason.WAITING_FOR_HOST, "its host is not ready"), state=ParentState.RETIRING
+            )
+        )
+    request = Request(
+        operation=DeleteParent(id=operation, location=o.parent.spec.location, parent=name),
+        mount=o.mount,
+        host=o.host,
+        owner=Key("Parent", "", name),
+        tolerations=tolerations_of(o.pool.spec.tolerations),
+    )
+    return Plan(
+        effects=(Ask(request),),
+        status=_status(o, busy(Reason.RETIRING, "its bytes are being removed"), state=ParentState.RETIRING),
+    )
+
+
+def users_of(
+    parent: Parent, volumes: Iterable[Volume], location_of: Callable[[str, str], str]
+) -> tuple[Blocker, ...]:
+    """Volumes that depend on the copy, or are bound to its location and about to."""
+    names = {
+        (v.metadata.namespace, v.metadata.name)
+        for v in volumes
+        if v.status.parent == parent.metadata.name or _waits_for(v, parent, location_of)
+    }
+    return tuple(Blocker(kind="Volume", namespace=ns, name=n) for ns, n in sorted(names))
+
+
+def _waits_for(volume: Volume, parent: Parent, location_of: Callable[[str, str], str]) -> bool:
+    place, status = volume.spec.placement, volume.status
+    if (
+        place is None
+        or not volume.spec.storage_id
+        or place.parent_pool != parent.spec.pool
+        or volume.deleting
+    ):
+        return False
+    made = status.created_time is not None and status.storage_id == volume.spec.storage_id
+    return not made and location_of(place.parent_pool, place.host or "") == parent.spec.location
+
+
+def _last_copy_named(parent: Parent, others: Iterable[Parent], volumes: Iterable[Volume]) -> bool:
+    revision = parent.status.revision
+    if revision is None or not any(v.status.revision == revision for v in volumes):
+        return False
+    return not any(
+        p.metadata.name != parent.metadata.name
+        and p.status.revision == revision
+        and p.status.state is ParentState.READY
+        and not p.deleting
+        for p in others
+    )
+
+
+def _names(o: Observed) -> str:
+    return f"{len(o.users)} user(s): " + ", ".join(f"{b.kind} {b.namespace}/{b.name}" for b in o.users[:3])
+
+
+def _unchanged(o: Observed) -> dict[str, Any]:
+    return o.parent.status.model_copy(update={"children": len(o.users)}).to_dict()
+
+
+def _status(o: Observed, verdict: Verdict, **changes: Any) -> dict[str, Any]:
+    """What was, with what this pass found."""
+    before = o.parent.status
+    found = ParentStatus(
+        conditions=conditions(
+            verdict, previous=before.conditions, generation=o.parent.metadata.generation, now=o.now
+        )
+    )
+    return before.model_copy(
+        update={
+            "observed_generation": o.parent.metadata.generation,
+            "conditions": found.conditions,
+            "children": len(o.users),
+            "blockers": list(o.users[:10]) if o.parent.deleting else [],
+            "blockers_total": len(o.users) if o.parent.deleting else None,
+            **changes,
+        }
+    ).to_dict()
+
+
+def _state(obj: Obj) -> object:
+    return (obj.get("status") or {}).get("state")
+
+
+def _templates(change: Change, obj: Obj) -> Iterable[str]:
+    if change.resource is r.TEMPLATE:
+        yield obj["metadata"]["name"]
+    elif name := (obj["spec"].get("source") or {}).get("templateRef", {}).get("name"):
+        yield name

@@ -1,0 +1,341 @@
+"""StoragePool: keeps one StorageLocation for each host, and guards the pool against deletion while it is used."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Any
+
+from goldpool.api.conditions import ConditionStatus, ConditionType, Reason
+from goldpool.api.model import API_VERSION
+from goldpool.api.references import Blocker, CopyException
+from goldpool.api.storagelocation import StorageLocation
+from goldpool.api.storagepool import PoolState, Scope, StoragePool, StoragePoolStatus
+from goldpool.controllers.backing import nfs_claim_name
+from goldpool.controllers.naming import FINALIZER, LABEL_MANAGED, MANAGED_BY, location_name
+from goldpool.controllers.verdict import Verdict, blocked, busy, conditions, good, stalled
+from goldpool.controllers.world import NodeView, World
+from goldpool.engine.plan import AddFinalizer, Create, Delete, EventKind, Plan, Record, RemoveFinalizer
+from goldpool.kube import resources as r
+from goldpool.kube.port import Change, Key, Obj
+
+_BLOCKERS = 10
+_EXCEPTIONS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A pool, its hosts and locations, and who uses it."""
+
+    raw: Obj
+    pool: StoragePool
+    nodes: tuple[NodeView, ...]
+    locations: tuple[StorageLocation, ...]
+    other_paths: tuple[tuple[str, str], ...]
+    """(pool, path) of every other hostPath pool."""
+    users: tuple[Blocker, ...]
+    """Volumes on the pool or with their parent on it; read from the API server itself while the pool is deleted."""
+    parents: int
+    parents_ready: int
+    children: int
+    volumes: int
+    allowed_prefixes: tuple[str, ...]
+    claim_exists: bool
+    data_namespace: str
+    now: datetime
+
+
+class StoragePoolController:
+    name = "storagepool"
+    resource = r.STORAGE_POOL
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def gather(self, key: Key) -> Observed | None:
+        world = self._world
+        raw = world.cache.at(r.STORAGE_POOL, key)
+        if raw is None:
+            return None
+        pool = StoragePool.read(raw)
+        name = pool.metadata.name
+        placed, above = world.volumes_in(name), world.volumes_with_parent_in(name)
+        users = _users([*placed, *above])
+        if pool.deleting and not users:
+            # Releasing the finalizer is destructive, so it never rests on the cache alone.
+            fresh = await world.fresh_volumes()
+            users = _users(
+                v for v in fresh
+                if v.spec.placement is not None and name in (v.spec.placement.pool, v.spec.placement.parent_pool)
+            )  # fmt: skip
+        parents = world.parents_in(name)
+        claim = nfs_claim_name(pool)
+        return Observed(
+            raw=raw,
+            pool=pool,
+            nodes=tuple(world.hosts_of(pool)),
+            locations=tuple(world.locations_of(name)),
+            other_paths=tuple(
+                (p.metadata.name, p.spec.backend.host_path.path)
+                for p in world.pools()
+                if p.metadata.uid != pool.metadata.uid and p.spec.backend.host_path is not None
+            ),
+            users=users,
+            parents=len(parents),
+            parents_ready=sum(p.status.state == "Ready" for p in parents),
+            children=sum(bool(v.status.parent) for v in (above if pool.spec.golden else placed)),
+            volumes=len(placed),
+            allowed_prefixes=world.settings.allowed_path_prefixes,
+            claim_exists=pool.spec.backend.nfs is None
+            or world.cache.get(r.PERSISTENT_VOLUME_CLAIM, claim, world.settings.data_namespace) is not None,
+            data_namespace=world.settings.data_namespace,
+            now=world.now(),
+        )
+
+    def plan(self, observed: Observed) -> Plan:
+        return plan(observed)
+
+    def affected(self, change: Change) -> Iterable[Key]:
+        match change.resource:
+            case r.STORAGE_POOL:
+                yield change.key
+                if change.old is None or change.new is None:
+                    # A path that was taken may be free now, and the other way round.
+                    yield from self._all()
+            case r.STORAGE_LOCATION | r.PARENT:
+                yield from _pools_named(change, ("spec", "pool"))
+            case r.VOLUME:
+                yield from _pools_named(
+                    change, ("spec", "placement", "pool"), ("spec", "placement", "parentPool")
+                )
+            case r.NODE:
+                if _node_changed(change):
+                    yield from self._all()
+
+    def _all(self) -> Iterable[Key]:
+        return self._world.cache.keys(r.STORAGE_POOL)
+
+
+def plan(o: Observed) -> Plan:
+    """One location per host. A pool that is used stays Terminating; one that is not gives its locations back."""
+    if o.pool.deleting:
+        return _removal(o)
+    if FINALIZER not in o.pool.metadata.finalizers:
+        return Plan(effects=(AddFinalizer(r.STORAGE_POOL, o.raw, FINALIZER),))
+    if (problem := path_problem(o.pool, o.allowed_prefixes, o.other_paths)) is not None:
+        return Plan(status=_status(o, stalled(Reason.PATH_NOT_ALLOWED, problem)))
+    effects: list[object] = [*_claim_for_nfs(o), *_missing_locations(o), *_stray_locations(o)]
+    return Plan(effects=tuple(effects), status=_status(o, _verdict(o)))
+
+
+def path_problem(
+    pool: StoragePool, prefixes: tuple[str, ...], others: tuple[tuple[str, str], ...]
+) -> str | None:
+    """Why the pool's path may not be used. Compared by components: ``/srv2`` is not below ``/srv``."""
+    if pool.spec.backend.host_path is None:
+        return None
+    path = PurePosixPath(pool.spec.backend.host_path.path)
+    if not any(path != PurePosixPath(p) and path.is_relative_to(p) for p in prefixes):
+        return (
+            f"spec.backend.hostPath.path {path} is not below an allowed prefix ({', '.join(prefixes)}): "
+            "choose another path, or add the prefix to allowedPathPrefixes in the chart's values"
+        )
+    for name, other in others:
+        if path.is_relative_to(other) or PurePosixPath(other).is_relative_to(path):
+            return f"spec.backend.hostPath.path {path} nests with {other} of StoragePool {name}: pools never nest"
+    return None
+
+
+def _wanted_hosts(o: Observed) -> list[str]:
+    if o.pool.spec.scope is Scope.SHARED:
+        return [""] if o.nodes else []
+    return sorted(n.name for n in o.nodes)
+
+
+def _missing_locations(o: Observed) -> Iterable[Create]:
+    present = {x.metadata.name for x in o.locations}
+    pool = o.pool.metadata
+    for host in _wanted_hosts(o):
+        name = location_name(pool.name, pool.uid, host)
+        if name not in present:
+            yield Create(
+                r.STORAGE_LOCATION,
+                {
+                    "apiVersion": API_VERSION,
+                    "kind": "StorageLocation",
+                    "metadata": {
+                        "name": name,
+                        "finalizers": [FINALIZER],
+                        "labels": {LABEL_MANAGED: MANAGED_BY, "goldpool.io/pool": pool.name},
+                    },
+                    "spec": {"pool": pool.name, "poolUID": pool.uid, "host": host},
+                },
+            )
+
+
+def _stray_locations(o: Observed) -> Iterable[Delete]:
+    """Of hosts no longer selected. A location that is used holds itself up."""
+    wanted = set(_wanted_hosts(o))
+    for location in o.locations:
+        stray = location.spec.host not in wanted or location.spec.pool_uid != o.pool.metadata.uid
+        if stray and not location.deleting:
+            yield Delete(r.STORAGE_LOCATION, location.metadata.name, "", location.metadata.uid)
+
+
+def _claim_for_nfs(o: Observed) -> Iterable[Create]:
+    """The kubelet mounts the export; mount options need a PersistentVolume."""
+    nfs = o.pool.spec.backend.nfs
+    if nfs is None or o.claim_exists:
+        return
+    name = nfs_claim_name(o.pool)
+    common: dict[str, Any] = {
+        "accessModes": ["ReadWriteMany"],
+        "storageClassName": "",
+        "volumeMode": "Filesystem",
+    }
+    labels = {LABEL_MANAGED: MANAGED_BY}
+    yield Create(
+        r.PERSISTENT_VOLUME,
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": name, "labels": labels},
+            "spec": common
+            | {
+                "capacity": {"storage": "1Gi"},
+                "persistentVolumeReclaimPolicy": "Retain",
+                "mountOptions": nfs.mount_options,
+                "nfs": {"server": nfs.server, "path": nfs.path},
+                "claimRef": {"namespace": o.data_namespace, "name": name},
+            },
+        },
+    )
+    yield Create(
+        r.PERSISTENT_VOLUME_CLAIM,
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": name, "namespace": o.data_namespace, "labels": labels},
+            "spec": common | {"volumeName": name, "resources": {"requests": {"storage": "1Gi"}}},
+        },
+    )
+
+
+def _verdict(o: Observed) -> Verdict:
+    wanted, usable = len(_wanted_hosts(o)), sum(map(_usable, o.locations))
+    if o.pool.spec.state is not PoolState.ENABLED:
+        reason = Reason.DISABLED if o.pool.spec.state is PoolState.DISABLED else Reason.MAINTENANCE
+        return good(reason, f"spec.state is {o.pool.spec.state}: nothing new is placed here")
+    if wanted == 0:
+        return busy(Reason.NO_HOSTS, "no node matches spec.hostSelector.matchLabels")
+    if usable == wanted:
+        return good(Reason.READY, f"{usable} of {wanted} locations can be used")
+    problems = "; ".join(f"{e.host or e.location}: {e.message or e.reason}" for e in _exceptions(o)[:3])
+    reason = (
+        Reason.INITIALIZING
+        if all(x.status.initialized_time is None for x in o.locations)
+        else Reason.HOSTS_NOT_READY
+    )
+    return busy(
+        reason, f"{usable} of {wanted} locations can be used; {problems or 'hosts are being prepared'}"
+    )
+
+
+def _usable(location: StorageLocation) -> bool:
+    return any(
+        c.type == ConditionType.READY and c.status is ConditionStatus.TRUE for c in location.status.conditions
+    )
+
+
+def _exceptions(o: Observed) -> list[CopyException]:
+    return [
+        CopyException(location=x.metadata.name, host=x.spec.host, reason=c.reason, message=c.message)
+        for x in sorted(o.locations, key=lambda x: x.spec.host)
+        for c in x.status.conditions
+        if c.type == ConditionType.READY and c.status is not ConditionStatus.TRUE
+    ][:_EXCEPTIONS]
+
+
+def _removal(o: Observed) -> Plan:
+    if FINALIZER not in o.pool.metadata.finalizers:
+        return Plan()
+    if o.users:
+        names = ", ".join(f"{b.kind} {b.namespace}/{b.name}" for b in o.users[:3])
+        sentence = (
+            f"{len(o.users)} volume(s) use the pool: {names}; delete them or the machines they belong to"
+        )
+        return Plan(
+            effects=(Record(o.raw, EventKind.WARNING, Reason.DELETION_BLOCKED, "Delete", sentence),),
+            status=_status(o, blocked(sentence)),
+        )
+    if o.parents:
+        # Unused parents see that their pool goes, and retire.
+        return Plan(status=_status(o, busy(Reason.TERMINATING, f"{o.parents} parent(s) are being removed")))
+    going = tuple(
+        Delete(r.STORAGE_LOCATION, x.metadata.name, "", x.metadata.uid) for x in o.locations if not x.deleting
+    )
+    if o.locations:
+        count = len(o.locations)
+        return Plan(
+            effects=going, status=_status(o, busy(Reason.TERMINATING, f"{count} location(s) are given back"))
+        )
+    return Plan(effects=(RemoveFinalizer(r.STORAGE_POOL, o.raw, FINALIZER),))
+
+
+def _status(o: Observed, verdict: Verdict) -> dict[str, Any]:
+    total = sum(x.status.total or 0 for x in o.locations)
+    used = total - sum(x.status.free or 0 for x in o.locations)
+    usable, wanted = sum(map(_usable, o.locations)), len(_wanted_hosts(o))
+    return StoragePoolStatus(
+        observed_generation=o.pool.metadata.generation,
+        phase=_phase(o, verdict, usable),
+        conditions=conditions(
+            verdict, previous=o.pool.status.conditions, generation=o.pool.metadata.generation, now=o.now
+        ),
+        hosts=f"{usable}/{wanted}",
+        hosts_ready=usable,
+        hosts_wanted=wanted,
+        total=total,
+        used=used,
+        used_percent=f"{used * 100 // total}%" if total else None,
+        parents=o.parents_ready,
+        children=o.children,
+        volumes=o.volumes,
+        exceptions=_exceptions(o),
+        blockers=list(o.users[:_BLOCKERS]) if o.pool.deleting else [],
+        blockers_total=len(o.users) if o.pool.deleting else None,
+    ).to_dict()
+
+
+def _phase(o: Observed, verdict: Verdict, usable: int) -> str:
+    if o.pool.deleting:
+        return "Terminating"
+    if verdict.stalled:
+        return "Failed"
+    if verdict.ready:
+        return "Ready" if verdict.reason is Reason.READY else str(verdict.reason)
+    return "Degraded" if usable else "Initializing"
+
+
+def _users(volumes: Iterable[Any]) -> tuple[Blocker, ...]:
+    names = {(v.metadata.namespace, v.metadata.name) for v in volumes}
+    return tuple(Blocker(kind="Volume", namespace=ns, name=n) for ns, n in sorted(names))
+
+
+def _pools_named(change: Change, *paths: tuple[str, ...]) -> Iterable[Key]:
+    names: set[str] = set()
+    for obj in (change.old, change.new):
+        for path in paths:
+            value: Any = obj
+            for step in path:
+                value = value.get(step) if isinstance(value, dict) else None
+            if isinstance(value, str):
+                names.add(value)
+    return [Key("StoragePool", "", name) for name in sorted(names)]
+
+
+def _node_changed(change: Change) -> bool:
+    """Heartbeats come every few seconds and change nothing that a pool looks at."""
+    if change.old is None or change.new is None:
+        return True
+    return bool(change.old["metadata"].get("labels") != change.new["metadata"].get("labels"))

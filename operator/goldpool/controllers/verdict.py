@@ -1,0 +1,97 @@
+"""Conditions as kstatus reads them.
+
+``Ready`` is there from the first status on. While work goes on ``Reconciling`` is True, when trying cannot help
+``Stalled`` is; never both, and neither is there when it would be False.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from goldpool.api.conditions import Condition, ConditionStatus, ConditionType, Reason
+
+_MESSAGE_LIMIT = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a pass found about the current generation."""
+
+    ready: bool
+    reason: Reason
+    message: str
+    stalled: bool = False
+    waiting: bool = False
+    """Not ready, and nothing is being done about it: it waits for a user's act."""
+    blocked: str = ""
+    """Who holds up the deletion, in a sentence; empty when nobody does."""
+
+
+def good(reason: Reason, message: str) -> Verdict:
+    return Verdict(ready=True, reason=reason, message=message)
+
+
+def busy(reason: Reason, message: str) -> Verdict:
+    return Verdict(ready=False, reason=reason, message=message)
+
+
+def waiting(reason: Reason, message: str) -> Verdict:
+    return Verdict(ready=False, reason=reason, message=message, waiting=True)
+
+
+def stalled(reason: Reason, message: str) -> Verdict:
+    return Verdict(ready=False, reason=reason, message=message, stalled=True)
+
+
+def blocked(message: str) -> Verdict:
+    return Verdict(ready=False, reason=Reason.DELETION_BLOCKED, message=message, blocked=message)
+
+
+def conditions(
+    verdict: Verdict, *, previous: Sequence[Condition], generation: int, now: datetime
+) -> list[Condition]:
+    """The whole list; a condition keeps its time while its status stays, as the API conventions ask."""
+    wanted = [(ConditionType.READY, verdict.ready)]
+    if verdict.stalled:
+        wanted.append((ConditionType.STALLED, True))
+    elif not verdict.ready and not verdict.waiting:
+        wanted.append((ConditionType.RECONCILING, True))
+    if verdict.blocked:
+        wanted.append((ConditionType.DELETION_BLOCKED, True))
+    before = {c.type: c for c in previous}
+    found = []
+    for kind, state in wanted:
+        status = ConditionStatus.TRUE if state else ConditionStatus.FALSE
+        old = before.get(kind)
+        found.append(
+            Condition(
+                type=kind,
+                status=status,
+                reason=verdict.reason,
+                message=_clip(verdict.message),
+                last_transition_time=old.last_transition_time
+                if old is not None and old.status is status
+                else timestamp(now),
+                observed_generation=generation,
+            )
+        )
+    return found
+
+
+def _clip(message: str) -> str:
+    return message if len(message) <= _MESSAGE_LIMIT else message[: _MESSAGE_LIMIT - 1] + "…"
+
+
+def timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC, whole seconds, as Kubernetes writes times."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def moment(text: str) -> datetime:
+    """The inverse of ``timestamp``."""
+    return datetime.fromisoformat(text)
+
+
+def seconds_since(text: str | None, now: datetime) -> float:
+    """Infinity when it never happened."""
+    return (now - moment(text)).total_seconds() if text else float("inf")

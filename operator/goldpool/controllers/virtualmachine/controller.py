@@ -1,0 +1,259 @@
+"""Gathers a machine's world."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from goldpool.api.storagepool import PoolState
+from goldpool.api.virtualmachine import VirtualMachine
+from goldpool.controllers.backing import mount_of
+from goldpool.controllers.landscape import Landscape
+from goldpool.controllers.naming import LABEL_VM_NAME, LABEL_VM_NAMESPACE, LABEL_VM_UID, lease_name, pod_name
+from goldpool.controllers.virtualmachine.observed import DiskView, Limits, Observed, PodSettings
+from goldpool.controllers.virtualmachine.plan import avoid_failed_places, needing_place, plan
+from goldpool.controllers.virtualmachine.pod import pinned_host
+from goldpool.controllers.virtualmachine.status import Draft
+from goldpool.controllers.world import BY_TEMPLATE, BY_VOLUME, World, root_volume_name
+from goldpool.dispatch.mounts import LocationMount
+from goldpool.engine.plan import Plan
+from goldpool.kube import resources as r
+from goldpool.kube.port import Change, Key, NotFound, Obj
+from goldpool.planning.placement import Unplaceable
+
+
+class VirtualMachineController:
+    name = "virtualmachine"
+    resource = r.VIRTUAL_MACHINE
+
+    def __init__(self, world: World, landscape: Landscape) -> None:
+        self._world = world
+        self._landscape = landscape
+        settings = world.settings
+        self._pods = PodSettings(
+            namespace=settings.data_namespace,
+            image=settings.vm_image,
+            pull_policy=settings.image_pull_policy,
+            service_account=settings.service_account,
+            priority_class=settings.pod_priority_class,
+            cpu_allocation_ratio=settings.cpu_allocation_ratio,
+            memory_overhead_bytes=settings.memory_overhead_bytes,
+        )
+        self._limits = Limits(
+            max_plans=settings.max_plans,
+            start_deadline=settings.start_deadline_seconds,
+            unschedulable=settings.unschedulable_seconds,
+            restart_cap=settings.restart_cap_seconds,
+        )
+
+    async def gather(self, key: Key) -> Observed | None:
+        world = self._world
+        raw = world.cache.at(r.VIRTUAL_MACHINE, key)
+        if raw is None:
+            return None
+        machine = VirtualMachine.read(raw)
+        pod = await self._pod(machine)
+        # No await below: the snapshot that is planned on must be the one the binding is counted against.
+        disks = tuple(self._disks(raw, machine))
+        template = machine.spec.root_volume.template_ref
+        node = (pod or {}).get("spec", {}).get("nodeName", "")
+        host = pinned_host(disks)
+        observed = Observed(
+            raw=raw,
+            machine=machine,
+            template=world.template(template.name) if template else None,
+            disks=disks,
+            pod=pod,
+            pod_node=world.node(node) if node else None,
+            pod_node_known=not node or world.node(node) is not None,
+            host_node=world.node(host) if host else None,
+            maintenance=self._maintenance(disks),
+            placement=None,
+            local_parents=frozenset(),
+            tokens=tuple(world.token() for _ in disks),
+            pods=self._pods,
+            limits=self._limits,
+            now=world.now(),
+        )
+        return self._with_placement(observed)
+
+    async def _pod(self, machine: VirtualMachine) -> Obj | None:
+        """Of the cache while it has one. That there is none is only believed of the API server itself once the
+        machine has claims to give back: a second pod, or a released disk, could follow from it."""
+        world, name = self._world, pod_name(machine.metadata.name, machine.metadata.uid)
+        pod = world.pod(name)
+        if pod is not None or machine.status.pod_ref is None:
+            return pod
+        try:
+            pod = await world.kube.get(r.POD, name, world.settings.data_namespace)
+        except NotFound:
+            return None
+        world.cache.observe_write(r.POD, pod)
+        return pod
+
+    def _with_placement(self, o: Observed) -> Observed:
+        if o.pod is not None or o.machine.deleting or any(d.volume is None for d in o.disks):
+            return o
+        draft = Draft.of(o)
+        unbound = [d.volume for d in needing_place(o, draft) if d.volume is not None]
+        if not unbound:
+            return o
+        names = {v.metadata.name for v in unbound}
+        bound = [
+            d.volume
+            for d in o.disks
+            if d.volume is not None and d.volume.metadata.name not in names and d.volume.spec.storage_id
+        ]
+        avoid_failed_places(o, draft)
+        found = self._landscape.place_machine(
+            o.machine, unbound, bound, root=o.root.volume_name, avoid=draft.get("avoid")
+        )
+        if isinstance(found, Unplaceable):
+            return replace(o, placement=found)
+        parents = {p.parent_location for p in found.disks if p.parent_location}
+        local = {x for x in parents if (location := self._world.location(x)) and location.spec.host}
+        return replace(o, placement=found, local_parents=frozenset(local))
+
+    def _disks(self, raw: Obj, machine: VirtualMachine) -> Iterable[DiskView]:
+        namespace = machine.metadata.namespace
+        yield self._disk("root", root_volume_name(raw), namespace, root=True)
+        for attached in machine.spec.volumes:
+            yield self._disk(attached.name, attached.volume_ref.name, namespace, root=False)
+
+    def _disk(self, name: str, volume_name: str, namespace: str, *, root: bool) -> DiskView:
+        world = self._world
+        volume = world.volume(namespace, volume_name)
+        if volume is None:
+            return DiskView(name=name, volume_name=volume_name, root=root, volume=None, lease=None)
+        status = volume.status
+        parent = world.parent(status.parent) if status.parent else None
+        placement = volume.spec.placement
+        return DiskView(
+            name=name,
+            volume_name=volume_name,
+            root=root,
+            volume=volume,
+            lease=world.lease(lease_name(volume.metadata.uid)),
+            pool=world.pool(placement.pool) if placement and placement.pool else None,
+            mount=self._mount(status.location),
+            parent=parent,
+            parent_mount=self._mount(parent.spec.location if parent else None),
+            parent_pool=world.pool(parent.spec.pool) if parent else None,
+        )
+
+    def _mount(self, name: str | None) -> LocationMount | None:
+        world = self._world
+        location = world.location(name) if name else None
+        pool = world.pool(location.spec.pool) if location else None
+        if location is None or pool is None or pool.metadata.uid != location.spec.pool_uid:
+            return None
+        return mount_of(pool, location, location.status.node_uid or "", world.cluster_uid)
+
+    def _maintenance(self, disks: Iterable[DiskView]) -> str:
+        for disk in disks:
+            for pool in (disk.pool, disk.parent_pool):
+                if pool is not None and pool.spec.state is PoolState.MAINTENANCE:
+                    return pool.metadata.name
+        return ""
+
+    def plan(self, observed: Observed) -> Plan:
+        return plan(observed)
+
+    def affected(self, change: Change) -> Iterable[Key]:
+        cache = self._world.cache
+        match change.resource:
+            case r.VIRTUAL_MACHINE:
+                yield change.key
+            case r.VOLUME:
+                for obj in cache.by_index(
+                    r.VIRTUAL_MACHINE, BY_VOLUME, f"{change.key.namespace}/{change.key.name}"
+                ):
+                    yield _key(obj)
+                if change.new is None or _freed(change):
+                    yield from self._unplaced()
+            case r.POD:
+                labels = (change.new or change.old or {})["metadata"].get("labels") or {}
+                if LABEL_VM_UID in labels:
+                    yield Key(
+                        "VirtualMachine", labels.get(LABEL_VM_NAMESPACE, ""), labels.get(LABEL_VM_NAME, "")
+                    )
+            case r.LEASE:
+                annotations = (change.new or change.old or {})["metadata"].get("annotations") or {}
+                volume = annotations.get("goldpool.io/volume", "")
+                for obj in cache.by_index(r.VIRTUAL_MACHINE, BY_VOLUME, volume):
+                    yield _key(obj)
+            case r.TEMPLATE:
+                for obj in cache.by_index(r.VIRTUAL_MACHINE, BY_TEMPLATE, change.key.name):
+                    if not (obj.get("status") or {}).get("firstStartTime"):
+                        yield _key(obj)
+            case r.STORAGE_POOL if _spec(change.old) != _spec(change.new):
+                yield from self._unplaced()
+                yield from self._with_pool(change.key.name)
+            case r.STORAGE_LOCATION if _usable(change.old) != _usable(change.new):
+                yield from self._unplaced()
+            case r.PARENT if change.new is None or _state(change.old) != _state(change.new):
+                yield from self._unplaced()
+            case r.NODE if _host(change.old) != _host(change.new):
+                yield from self._unplaced()
+                for obj in cache.list(r.VIRTUAL_MACHINE):
+                    if (obj.get("status") or {}).get("host") == change.key.name:
+                        yield _key(obj)
+
+    def _unplaced(self) -> Iterable[Key]:
+        """Machines that nothing fitted: the world has changed, so they are planned again, without polling."""
+        for obj in self._world.cache.list(r.VIRTUAL_MACHINE):
+            reason = next(
+                (
+                    c["reason"]
+                    for c in (obj.get("status") or {}).get("conditions", ())
+                    if c["type"] == "Ready"
+                ),
+                "",
+            )
+            if reason in {"NotPlaceable", "WaitingForHost", "Planning"}:
+                yield _key(obj)
+
+    def _with_pool(self, pool: str) -> Iterable[Key]:
+        for obj in self._world.cache.list(r.VIRTUAL_MACHINE):
+            status = obj.get("status") or {}
+            if pool in {status.get("rootPool"), status.get("goldenPool")}:
+                yield _key(obj)
+
+
+def _key(obj: Obj) -> Key:
+    return Key("VirtualMachine", obj["metadata"]["namespace"], obj["metadata"]["name"])
+
+
+def _spec(obj: Obj | None) -> object:
+    return None if obj is None else obj["spec"]
+
+
+def _state(obj: Obj | None) -> object:
+    return ((obj or {}).get("status") or {}).get("state")
+
+
+def _usable(obj: Obj | None) -> object:
+    """What planning reads of a location: whether it is well, and in whole percents how full."""
+    status = (obj or {}).get("status") or {}
+    return [c["status"] for c in status.get("conditions", ()) if c["type"] == "Ready"], status.get(
+        "usedPercent"
+    )
+
+
+def _host(obj: Obj | None) -> object:
+    if obj is None:
+        return None
+    ready = [c["status"] for c in obj.get("status", {}).get("conditions", ()) if c["type"] == "Ready"]
+    return (
+        ready,
+        obj.get("spec", {}).get("unschedulable"),
+        obj.get("spec", {}).get("taints"),
+        obj["metadata"].get("labels"),
+    )
+
+
+def _freed(change: Change) -> bool:
+    """A binding that was given up or changed frees room."""
+    return bool(
+        change.old is not None
+        and change.new is not None
+        and (change.old["spec"].get("storageID") or "") != (change.new["spec"].get("storageID") or "")
+    )

@@ -1,0 +1,91 @@
+"""The frozen world of one machine."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from goldpool.api.parent import Parent
+from goldpool.api.storagepool import StoragePool
+from goldpool.api.template import Template
+from goldpool.api.virtualmachine import VirtualMachine
+from goldpool.api.volume import Volume
+from goldpool.controllers.world import NodeView
+from goldpool.dispatch.mounts import LocationMount
+from goldpool.kube.port import Obj
+from goldpool.planning.placement import Placement, Unplaceable
+
+
+@dataclass(frozen=True, slots=True)
+class DiskView:
+    """One of the machine's disks. ``volume`` is None while there is none of that name."""
+
+    name: str
+    volume_name: str
+    root: bool
+    volume: Volume | None
+    lease: Obj | None
+    pool: StoragePool | None = None
+    mount: LocationMount | None = None
+    parent: Parent | None = None
+    parent_mount: LocationMount | None = None
+    parent_pool: StoragePool | None = None
+
+    @property
+    def holder(self) -> str:
+        """UID of the machine that holds the volume; empty when nobody does."""
+        return str(((self.lease or {}).get("spec") or {}).get("holderIdentity") or "")
+
+
+@dataclass(frozen=True, slots=True)
+class PodSettings:
+    """What the chart decides about VM pods."""
+
+    namespace: str
+    image: str
+    pull_policy: str
+    service_account: str
+    priority_class: str
+    cpu_allocation_ratio: int
+    memory_overhead_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Times in seconds."""
+
+    max_plans: int
+    start_deadline: int
+    unschedulable: int
+    restart_cap: int
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A machine, its disks, its pod, and where its unbound disks would go."""
+
+    raw: Obj
+    machine: VirtualMachine
+    template: Template | None
+    """Of rootVolume.templateRef."""
+    disks: tuple[DiskView, ...]
+    """The root disk first."""
+    pod: Obj | None
+    """Read from the API server itself before anything is released on its absence."""
+    pod_node: NodeView | None
+    pod_node_known: bool
+    host_node: NodeView | None
+    """The node a bound machine is tied to."""
+    maintenance: str
+    """Name of a pool in Maintenance that the machine uses; empty for none."""
+    placement: Placement | Unplaceable | None
+    """Of the disks that need a place; None when every disk has one, or planning is not due."""
+    local_parents: frozenset[str]
+    """Of the placement's parent locations, those on a host of their own."""
+    tokens: tuple[str, ...]
+    """One for each disk that may be bound."""
+    pods: PodSettings
+    limits: Limits
+    now: datetime
+
+    @property
+    def root(self) -> DiskView:
+        return self.disks[0]

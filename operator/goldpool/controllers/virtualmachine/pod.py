@@ -1,0 +1,326 @@
+"""The machine's pod: what it may see and do, and what its end proves."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from goldpool.api.storagepool import Scope
+from goldpool.contracts.layout import ImageFormat, parent_directory, volume_directory
+from goldpool.contracts.machine import (
+    DISKS_ROOT,
+    HEALTH_PORT,
+    MACHINE_ENV,
+    PARENTS_ROOT,
+    Disk,
+    Ended,
+    Exit,
+    Machine,
+    ParentDisk,
+)
+from goldpool.contracts.model import CONTRACT_VERSION
+from goldpool.controllers.backing import tolerations_of
+from goldpool.controllers.naming import (
+    LABEL_MANAGED,
+    LABEL_VM_NAME,
+    LABEL_VM_NAMESPACE,
+    LABEL_VM_UID,
+    MANAGED_BY,
+    RESERVED_PREFIXES,
+    STOPPED_FINALIZER,
+    lease_name,
+    pod_name,
+)
+from goldpool.controllers.virtualmachine.observed import DiskView, Observed
+from goldpool.controllers.world import NodeView
+from goldpool.dispatch.mounts import directory_volume
+from goldpool.kube.port import Obj
+
+PARENTS_ANNOTATION: Final = "goldpool.io/parents"
+"""Names of the parents the pod reads: a witness against their removal."""
+_GRACE_BEYOND_STOP: Final = 30
+_TMP: Final = "/tmp"  # noqa: S108 - an emptyDir of the pod
+_REJECTED: Final = frozenset(
+    {"NodeAffinity", "UnexpectedAdmissionError", "NodeShutdown", "AdmissionError", "PodOSNotSupported"}
+)
+
+
+def pod_manifest(o: Observed) -> Obj:
+    """One QEMU pod. It sees its own volumes' and parents' directories, nothing beside them, and has no token."""
+    machine, settings = o.machine, o.pods
+    metadata, spec = machine.metadata, machine.spec
+    volumes, mounts = _storage(o.disks)
+    memory = spec.memory + settings.memory_overhead_bytes
+    root_lease = o.root.lease or {}
+    labels = {k: v for k, v in metadata.labels.items() if not k.startswith(RESERVED_PREFIXES)}
+    container = {
+        "name": "machine",
+        "image": settings.image,
+        "imagePullPolicy": settings.pull_policy,
+        "env": [{"name": MACHINE_ENV, "value": machine_contract(o).model_dump_json()}],
+        "ports": [{"name": "health", "containerPort": HEALTH_PORT}],
+        "readinessProbe": {
+            "httpGet": {"path": "/ready", "port": "health"},
+            "periodSeconds": 1,
+            "timeoutSeconds": 2,
+            "failureThreshold": 1,
+        },
+        "resources": {
+            "requests": {
+                "cpu": f"{max(spec.cpus * 1000 // settings.cpu_allocation_ratio, 10)}m",
+                "memory": str(memory),
+            },
+            "limits": {"memory": str(memory)},
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "terminationMessagePolicy": "File",
+        "volumeMounts": [
+            *mounts,
+            {"name": "run", "mountPath": "/run/goldpool"},
+            {"name": "tmp", "mountPath": _TMP},
+        ],
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": pod_name(metadata.name, metadata.uid),
+            "namespace": settings.namespace,
+            "finalizers": [STOPPED_FINALIZER],
+            "labels": labels
+            | {
+                LABEL_MANAGED: MANAGED_BY,
+                LABEL_VM_UID: metadata.uid,
+                LABEL_VM_NAME: metadata.name,
+                LABEL_VM_NAMESPACE: metadata.namespace,
+            },
+            "annotations": {
+                PARENTS_ANNOTATION: ",".join(sorted({d.parent.metadata.name for d in o.disks if d.parent})),
+                "goldpool.io/contract": str(CONTRACT_VERSION),
+            },
+            # The Lease is the pod's controller, so that kubectl drain takes it for a managed pod and evicts it.
+            "ownerReferences": [
+                {
+                    "apiVersion": "coordination.k8s.io/v1",
+                    "kind": "Lease",
+                    "name": lease_name(o.root.volume.metadata.uid if o.root.volume else ""),
+                    "uid": root_lease.get("metadata", {}).get("uid", ""),
+                    "controller": True,
+                    "blockOwnerDeletion": False,
+                }
+            ],
+        },
+        "spec": {
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": spec.stop_timeout_seconds + _GRACE_BEYOND_STOP,
+            "serviceAccountName": settings.service_account,
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "hostname": metadata.name,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 107,
+                "runAsGroup": 107,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            **({"priorityClassName": settings.priority_class} if settings.priority_class else {}),
+            "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": _affinity(o)}},
+            "tolerations": _tolerations(o),
+            "containers": [container],
+            "volumes": [*volumes, {"name": "run", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}],
+        },
+    }
+
+
+def machine_contract(o: Observed) -> Machine:
+    machine = o.machine
+    return Machine(
+        name=machine.metadata.name,
+        uid=machine.metadata.uid,
+        cpus=machine.spec.cpus,
+        memory_bytes=machine.spec.memory,
+        disks=tuple(_disk(d) for d in o.disks),
+        stop_seconds=machine.spec.stop_timeout_seconds,
+    )
+
+
+def _disk(disk: DiskView) -> Disk:
+    assert disk.volume is not None
+    parent = disk.parent
+    return Disk(
+        name=disk.name,
+        storage_id=disk.volume.spec.storage_id or "",
+        volume_uid=disk.volume.metadata.uid,
+        boot=disk.root,
+        parent=ParentDisk(
+            parent=parent.metadata.name,
+            format=ImageFormat(parent.spec.format),
+            revision=disk.volume.status.revision or "",
+        )
+        if parent is not None
+        else None,
+    )
+
+
+def _storage(disks: Iterable[DiskView]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    volumes, mounts = [], []
+    for number, disk in enumerate(disks):
+        assert disk.volume is not None
+        assert disk.mount is not None
+        storage = disk.volume.spec.storage_id or ""
+        volume, mount = directory_volume(
+            disk.mount,
+            volume_directory(storage),
+            f"{DISKS_ROOT}/{storage}",
+            f"disk-{number}",
+            read_only=False,
+        )
+        volumes.append(volume)
+        mounts.append(mount)
+        if disk.parent is not None and disk.parent_mount is not None:
+            name = disk.parent.metadata.name
+            path = f"{PARENTS_ROOT}/{name}"
+            if any(m["mountPath"] == path for m in mounts):
+                continue
+            volume, mount = directory_volume(
+                disk.parent_mount, parent_directory(name), path, f"parent-{number}", read_only=True
+            )
+            volumes.append(volume)
+            mounts.append(mount)
+    return volumes, mounts
+
+
+def pinned_host(disks: Iterable[DiskView]) -> str:
+    """The host a machine's bytes tie it to; empty when every disk and parent is on Shared pools."""
+    for disk in disks:
+        placement = disk.volume.spec.placement if disk.volume else None
+        if placement is not None and placement.host:
+            return placement.host
+    return ""
+
+
+def _affinity(o: Observed) -> dict[str, Any]:
+    """By the node's name when bytes pin the machine, else kube-scheduler chooses among all that reach the pools."""
+    host = pinned_host(o.disks)
+    if host:
+        return {"nodeSelectorTerms": [{"matchFields": [_field("In", host)]}]}
+    labels = dict(o.machine.spec.node_selector)
+    for disk in o.disks:
+        for pool in (disk.pool, disk.parent_pool):
+            if pool is not None and pool.spec.scope is Scope.SHARED:
+                labels |= pool.spec.host_selector.match_labels
+    avoided = sorted({a.host for a in o.machine.status.avoid if a.host and not a.pool})
+    term: dict[str, Any] = {"matchFields": [_field("NotIn", a) for a in avoided]} if avoided else {}
+    expressions = [{"key": k, "operator": "In", "values": [v]} for k, v in sorted(labels.items())]
+    return {"nodeSelectorTerms": [term | {"matchExpressions": expressions or [_any_node()]}]}
+
+
+def _field(operator: str, host: str) -> dict[str, Any]:
+    return {"key": "metadata.name", "operator": operator, "values": [host]}
+
+
+def _any_node() -> dict[str, Any]:
+    # An empty term matches no node at all.
+    return {"key": "kubernetes.io/hostname", "operator": "Exists"}
+
+
+def _tolerations(o: Observed) -> list[dict[str, Any]]:
+    """Never evicted by node loss: a machine on a lost host stays there until its end is proven."""
+    lost = [
+        {"key": f"node.kubernetes.io/{what}", "operator": "Exists", "effect": "NoExecute"}
+        for what in ("not-ready", "unreachable")
+    ]
+    asked = [*tolerations_of(o.machine.spec.tolerations)]
+    for disk in o.disks:
+        for pool in (disk.pool, disk.parent_pool):
+            if pool is not None:
+                asked += [t for t in tolerations_of(pool.spec.tolerations) if t not in asked]
+    return [*lost, *asked]
+
+
+# -- what a pod's status proves
+
+
+def proven_stopped(pod: Obj, node: NodeView | None) -> bool:
+    """Whether none of the pod's processes can write any more: "pod gone" is not "process gone", and phase alone
+    proves nothing. The kubelet reported every container terminated; or the pod was never bound; or the kubelet
+    refused it; or an administrator said that the node is out of service."""
+    status, spec = pod.get("status", {}), pod["spec"]
+    containers = status.get("containerStatuses") or []
+    if not spec.get("nodeName"):
+        return status.get("phase") == "Failed" or "deletionTimestamp" in pod["metadata"]
+    if len(containers) == len(spec["containers"]) and all(
+        "terminated" in (c.get("state") or {}) for c in containers
+    ):
+        return True
+    reason = status.get("reason", "")
+    if (
+        status.get("phase") == "Failed"
+        and not containers
+        and (reason in _REJECTED or reason.startswith("OutOf"))
+    ):
+        return True
+    return node is not None and node.out_of_service and "deletionTimestamp" in pod["metadata"]
+
+
+def never_opened_disks(pod: Obj) -> bool:
+    """Of a stopped pod: QEMU cannot have run, so its disks are as they were."""
+    containers = pod.get("status", {}).get("containerStatuses") or []
+    if not pod["spec"].get("nodeName") or not containers:
+        return True
+    ended = ended_of(pod)
+    if ended is not None:
+        return ended.reason in {Exit.WRONG_DISK, Exit.DISK_MISSING}
+    return all(not ((c.get("state") or {}).get("terminated") or {}).get("startedAt") for c in containers)
+
+
+def ended_of(pod: Obj) -> Ended | None:
+    """What the runtime said last; None when it could not (killed, node lost, never started)."""
+    for container in pod.get("status", {}).get("containerStatuses") or []:
+        message = ((container.get("state") or {}).get("terminated") or {}).get("message", "")
+        try:
+            return Ended.model_validate_json(message)
+        except ValueError:
+            continue
+    return None
+
+
+def exit_text(pod: Obj) -> str:
+    """For status.ended: the runtime's reason, or what the kubelet knows."""
+    ended = ended_of(pod)
+    if ended is not None:
+        return f"{ended.reason}: {ended.message}" if ended.message else str(ended.reason)
+    for container in pod.get("status", {}).get("containerStatuses") or []:
+        terminated = (container.get("state") or {}).get("terminated")
+        if terminated:
+            return f"{terminated.get('reason', 'Error')}: exit code {terminated.get('exitCode')}"
+    status = pod.get("status", {})
+    return f"{status.get('reason') or 'NeverStarted'}: {status.get('message') or 'the pod did not start'}"[
+        :1024
+    ]
+
+
+def is_ready(pod: Obj) -> bool:
+    return any(
+        c["type"] == "Ready" and c["status"] == "True" for c in pod.get("status", {}).get("conditions", ())
+    )
+
+
+def unschedulable(pod: Obj) -> str | None:
+    """The scheduler's message while it finds no node."""
+    for condition in pod.get("status", {}).get("conditions", ()):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return str(condition.get("message") or condition.get("reason") or "unschedulable")
+    return None
+
+
+def waiting_reason(pod: Obj) -> str:
+    for container in pod.get("status", {}).get("containerStatuses") or []:
+        waiting = (container.get("state") or {}).get("waiting")
+        if waiting:
+            return str(waiting.get("reason", "")) + (
+                f": {waiting['message']}" if waiting.get("message") else ""
+            )
+    return ""

@@ -1,0 +1,95 @@
+"""The status of a pass while it is being decided: what was, plus what this pass found."""
+
+from typing import Any, Self
+
+from goldpool.api.virtualmachine import Avoided, PodRef, VirtualMachineStatus
+from goldpool.controllers.naming import RETRY_ANNOTATION
+from goldpool.controllers.verdict import Verdict, conditions
+from goldpool.controllers.virtualmachine.observed import Observed
+from goldpool.controllers.virtualmachine.pod import pinned_host
+
+
+class Draft:
+    """Starts from the recorded status. A changed spec or a new value of the retry annotation clears the avoid set
+    and the count of plans: what failed before may work now."""
+
+    def __init__(self, o: Observed, fields: dict[str, Any], *, reset: bool) -> None:
+        self._o = o
+        self._fields = fields
+        self.reset = reset
+        """This pass cleared the avoid set, and planning has not seen that yet."""
+
+    @classmethod
+    def of(cls, o: Observed) -> Self:
+        status = o.machine.status
+        retry = o.machine.metadata.annotations.get(RETRY_ANNOTATION)
+        generation = o.machine.metadata.generation
+        again = retry != status.retry or (status.planned_generation not in {None, generation})
+        had_failed = bool(status.avoid or status.plans)
+        fields: dict[str, Any] = {"retry": retry, "planned_generation": generation}
+        if again:
+            fields |= {"avoid": [], "plans": None}
+            if retry != status.retry:
+                fields |= {"restarts": None}
+        return cls(o, fields, reset=again and had_failed)
+
+    def get(self, name: str) -> Any:
+        return self._fields[name] if name in self._fields else getattr(self._o.machine.status, name)
+
+    def set(self, **fields: Any) -> None:
+        self._fields |= fields
+
+    def avoid(self, entry: Avoided) -> None:
+        """Adds the place once, and counts the plan that failed."""
+        entries: list[Avoided] = list(self.get("avoid"))
+        if any(e.location == entry.location for e in entries):
+            return
+        self.set(avoid=[*entries, entry][-64:], plans=(self.get("plans") or 0) + 1)
+
+    def counts_end_of(self, pod: dict[str, Any]) -> bool:
+        """Whether this pod's end was not recorded by an earlier pass that could not finish."""
+        recorded = self._o.machine.status.pod_ref
+        return (
+            self._o.machine.status.ended is None or recorded is None or recorded.uid != pod["metadata"]["uid"]
+        )
+
+    def status(self, verdict: Verdict, phase: str) -> dict[str, Any]:
+        o, before = self._o, self._o.machine.status
+        spec = o.machine.spec.root_volume
+        root = o.root.volume
+        placement = root.spec.placement if root else None
+        bound = root is not None and root.spec.storage_id is not None
+        pod = o.pod
+        found = VirtualMachineStatus(
+            conditions=conditions(
+                verdict, previous=before.conditions, generation=o.machine.metadata.generation, now=o.now
+            )
+        )
+        return before.model_copy(
+            update={
+                "observed_generation": o.machine.metadata.generation,
+                "phase": "Terminating" if o.machine.deleting else phase,
+                "conditions": found.conditions,
+                "pod_ref": PodRef(
+                    namespace=pod["metadata"]["namespace"],
+                    name=pod["metadata"]["name"],
+                    uid=pod["metadata"]["uid"],
+                )
+                if pod is not None
+                else None,
+                "host": (pod or {}).get("spec", {}).get("nodeName") or pinned_host(o.disks) or None,
+                "template": spec.template_ref.name
+                if spec.template_ref
+                else (
+                    root.spec.source.template_ref.name
+                    if root and root.spec.source and root.spec.source.template_ref
+                    else None
+                ),
+                "root_volume": o.root.volume_name,
+                "root_pool": placement.pool if placement and bound else None,
+                "golden_pool": placement.parent_pool
+                if placement and bound and placement.parent_pool != placement.pool
+                else None,
+                **self._fields,
+            }
+        ).to_dict()

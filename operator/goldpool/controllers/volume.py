@@ -1,0 +1,538 @@
+"""Volume: binds a disk that names its place, makes it, hands it to machines, and removes it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from goldpool.api.conditions import Reason
+from goldpool.api.model import format_quantity
+from goldpool.api.parent import Parent, ParentState
+from goldpool.api.references import Blocker
+from goldpool.api.storagelocation import StorageLocation
+from goldpool.api.storagepool import StoragePool
+from goldpool.api.template import Template
+from goldpool.api.volume import Discarded, Volume, VolumeStatus
+from goldpool.contracts.layout import ImageFormat, Owner
+from goldpool.contracts.operations import CreateBlank, CreateChild, DeleteVolume, Operation
+from goldpool.controllers.backing import executing_host, mount_of, tolerations_of
+from goldpool.controllers.landscape import Bind, Landscape
+from goldpool.controllers.naming import FINALIZER, OperationIds, lease_name, storage_id
+from goldpool.controllers.template import template_of
+from goldpool.controllers.verdict import Verdict, blocked, busy, conditions, good, stalled, timestamp, waiting
+from goldpool.controllers.world import BY_PARENT, World
+from goldpool.dispatch.mounts import LocationMount
+from goldpool.dispatch.outcome import Failed, Outcome, Succeeded
+from goldpool.dispatch.request import Ask, Request, Settle
+from goldpool.engine.plan import AddFinalizer, EventKind, Plan, Record, RemoveFinalizer
+from goldpool.kube import resources as r
+from goldpool.kube.port import Change, Key, Obj
+from goldpool.planning.placement import DiskPlacement, Unplaceable
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A location as this volume's operations need it."""
+
+    pool: StoragePool
+    location: StorageLocation
+    mount: LocationMount
+    host: str | None
+    node_known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A volume, its place, the parent it waits for, its last operation, and the machine that holds it."""
+
+    raw: Obj
+    volume: Volume
+    template: Template | None
+    place: Place | None
+    """Of spec.placement; None while unbound, or when the pool or location is gone."""
+    old_place: Place | None
+    """Of status.discarding."""
+    parent_location: str | None
+    candidates: tuple[Parent, ...]
+    """Copies of the template at the parent's location."""
+    fresh_parent: Parent | None
+    """status.parent, read from the API server itself before its child is made."""
+    creation: Outcome | None
+    removal: Outcome | None
+    discarding: Outcome | None
+    holder: str
+    """UID of the machine whose Lease holds the volume; empty when nobody does."""
+    holder_name: str
+    direct: DiskPlacement | Unplaceable | None
+    """Where it goes at once because pool and host are given; None when it waits for a machine."""
+    token: str
+    trash_seconds: int
+    base_seconds: float
+    now: datetime
+
+
+class VolumeController:
+    name = "volume"
+    resource = r.VOLUME
+    foreign_status = ("firstUsedTime",)
+    """Written by the machine's controller, before its pod."""
+
+    def __init__(self, world: World, landscape: Landscape) -> None:
+        self._world = world
+        self._landscape = landscape
+
+    async def gather(self, key: Key) -> Observed | None:
+        world = self._world
+        raw = world.cache.at(r.VOLUME, key)
+        if raw is None:
+            return None
+        volume = Volume.read(raw)
+        spec, status = volume.spec, volume.status
+        template = world.template(template_of(volume)) if template_of(volume) else None
+        wish = spec.placement
+        place, parent_location = None, None
+        if wish is not None and wish.pool is not None and spec.storage_id:
+            place = self._place(
+                wish.pool, status.location if status.storage_id == spec.storage_id else None, wish.host
+            )
+            parent_pool = world.pool(wish.parent_pool) if wish.parent_pool else None
+            parent_location = world.location_for(parent_pool, wish.host or "") if parent_pool else None
+        fresh = None
+        if status.parent and status.created_time is None:
+            fresh = await world.fresh_parent(status.parent)
+        storage = spec.storage_id or ""
+        dispatcher = world.dispatcher
+        lease = world.lease(lease_name(volume.metadata.uid))
+        holder = (lease or {}).get("spec", {}).get("holderIdentity") or ""
+        annotations = (lease or {}).get("metadata", {}).get("annotations") or {}
+        direct = None
+        if (
+            not volume.deleting
+            and wish is not None
+            and wish.pool
+            and not storage
+            and (wish.host or self._shared(wish.pool))
+        ):
+            direct = self._landscape.place_volume(volume)
+        return Observed(
+            raw=raw,
+            volume=volume,
+            template=template,
+            place=place,
+            old_place=self._place_of_location(status.discarding.location) if status.discarding else None,
+            parent_location=parent_location,
+            candidates=tuple(
+                p for p in world.parents_at(parent_location)
+                if template is not None and p.spec.template_uid == template.metadata.uid
+            ) if parent_location else (),
+            fresh_parent=fresh,
+            creation=dispatcher.outcome(OperationIds.create(storage, status.attempts or 0)),
+            removal=dispatcher.outcome(OperationIds.delete_volume(storage)),
+            discarding=dispatcher.outcome(OperationIds.delete_volume(status.discarding.storage_id))
+            if status.discarding
+            else None,
+            holder=holder,
+            holder_name=annotations.get("goldpool.io/holder", ""),
+            direct=direct,
+            token=world.token(),
+            trash_seconds=world.settings.trash_seconds,
+            base_seconds=world.settings.retry_base_seconds,
+            now=world.now(),
+        )  # fmt: skip
+
+    def _shared(self, pool: str) -> bool:
+        found = self._world.pool(pool)
+        return found is not None and found.spec.scope == "Shared"
+
+    def _place(self, pool_name: str, location_name: str | None, host: str | None) -> Place | None:
+        pool = self._world.pool(pool_name)
+        if pool is None:
+            return None
+        name = location_name or self._world.location_for(pool, host or "")
+        return self._place_of_location(name)
+
+    def _place_of_location(self, name: str) -> Place | None:
+        world = self._world
+        location = world.location(name)
+        pool = world.pool(location.spec.pool) if location else None
+        if location is None or pool is None or pool.metadata.uid != location.spec.pool_uid:
+            return None
+        return Place(
+            pool=pool,
+            location=location,
+            mount=mount_of(pool, location, location.status.node_uid or "", world.cluster_uid),
+            host=executing_host(world, pool, location),
+            node_known=not location.spec.host or world.node(location.spec.host) is not None,
+        )
+
+    def plan(self, observed: Observed) -> Plan:
+        return plan(observed)
+
+    def affected(self, change: Change) -> Iterable[Key]:
+        cache = self._world.cache
+        match change.resource:
+            case r.VOLUME:
+                yield change.key
+            case r.LEASE:
+                for obj in (change.new, change.old):
+                    volume = ((obj or {}).get("metadata", {}).get("annotations") or {}).get(
+                        "goldpool.io/volume", ""
+                    )
+                    if volume:
+                        namespace, _, name = volume.partition("/")
+                        yield Key("Volume", namespace, name)
+            case r.PARENT:
+                parent = change.new or change.old or {}
+                for obj in cache.by_index(r.VOLUME, BY_PARENT, change.key.name):
+                    yield _key(obj)
+                for obj in cache.by_index(r.VOLUME, "template", parent["spec"]["template"]):
+                    if not (obj.get("status") or {}).get("createdTime"):
+                        yield _key(obj)
+            case r.STORAGE_LOCATION if change.old is None or _readiness(change.old) != _readiness(change.new):
+                spec = (change.new or change.old or {})["spec"]
+                for obj in cache.by_index(r.VOLUME, "pool", spec["pool"]):
+                    yield _key(obj)
+            case r.TEMPLATE:
+                for obj in cache.by_index(r.VOLUME, "template", change.key.name):
+                    if not (obj.get("status") or {}).get("createdTime"):
+                        yield _key(obj)
+
+
+def plan(o: Observed) -> Plan:
+    """What the volume needs next."""
+    volume = o.volume
+    if volume.deleting:
+        return _removal(o)
+    if FINALIZER not in volume.metadata.finalizers:
+        return Plan(effects=(AddFinalizer(r.VOLUME, o.raw, FINALIZER),))
+    if volume.spec.storage_id is None:
+        return _bind(o)
+    placement = volume.spec.placement
+    if placement is not None and placement.volume_uid != volume.metadata.uid:
+        message = "the object was restored: its binding names another Volume's UID; its disk is not touched"
+        return Plan(status=_status(o, stalled(Reason.VOLUME_RESTORED, message)))
+    discard = _discard(o)
+    if volume.status.storage_id not in {None, volume.spec.storage_id}:
+        return _rebound(o)
+    if volume.status.created_time is None:
+        made = _make(o)
+        return Plan(
+            (*discard.effects, *made.effects),
+            made.status,
+            (*discard.afterwards, *made.afterwards),
+            made.again_after,
+        )
+    return Plan(
+        discard.effects, _status(o, _use(o), used_by=o.holder_name or o.holder or None), discard.afterwards
+    )
+
+
+def _bind(o: Observed) -> Plan:
+    match o.direct:
+        case DiskPlacement():
+            return Plan(effects=(Bind.of(o.volume, o.direct, storage_id(o.token), pin=o.direct.host),))
+        case Unplaceable():
+            return Plan(status=_status(o, busy(Reason.NOT_PLACEABLE, o.direct.sentence())))
+    message = (
+        "the volume gets its place when a machine first needs it, or when spec.placement names pool and host"
+    )
+    return Plan(status=_status(o, waiting(Reason.WAITING_FOR_CONSUMER, message)))
+
+
+def _rebound(o: Observed) -> Plan:
+    """Bound anew before it was ever used: the old file, if any, is discarded while the new one is made."""
+    before = o.volume.status
+    assert before.storage_id is not None
+    old = (
+        Discarded(location=before.location, storage_id=before.storage_id)
+        if before.location
+        else before.discarding
+    )
+    fresh = VolumeStatus(
+        observed_generation=o.volume.metadata.generation,
+        phase="Pending",
+        conditions=conditions(
+            busy(Reason.CREATING, "bound anew"), previous=before.conditions,
+            generation=o.volume.metadata.generation, now=o.now,
+        ),
+        storage_id=o.volume.spec.storage_id,
+        discarding=old,
+    )  # fmt: skip
+    return Plan(status=fresh.to_dict(), again_after=0)
+
+
+def _make(o: Observed) -> Plan:
+    volume = o.volume
+    if o.place is None:
+        return Plan(
+            status=_status(o, busy(Reason.VOLUME_FAILED, "its pool or location is gone"), failure="PoolGone")
+        )
+    attempt = volume.status.attempts or 0
+    storage = volume.spec.storage_id or ""
+    operation = OperationIds.create(storage, attempt)
+    place = o.place
+    bound: dict[str, Any] = {
+        "storage_id": storage,
+        "location": place.location.metadata.name,
+        "parent_location": o.parent_location,
+    }
+    match o.creation:
+        case Succeeded():
+            done = {"created_time": timestamp(o.now), "capacity": _size(o), "failure": None}
+            return Plan(
+                status=_status(o, good(Reason.BOUND, "the disk is made"), **bound, **done),
+                afterwards=(Settle(operation),),
+            )
+        case Failed(reason=reason, message=message, permanent=permanent):
+            pause = o.base_seconds * 2 ** min(attempt, 6)
+            told = Record(o.raw, EventKind.WARNING, str(reason), "Create", message)
+            verdict = (
+                stalled(Reason.VOLUME_FAILED, message) if permanent else busy(Reason.VOLUME_FAILED, message)
+            )
+            return Plan(
+                effects=(told,),
+                status=_status(o, verdict, **bound, failure=str(reason), attempts=attempt + 1),
+                afterwards=(Settle(operation),),
+                again_after=None if permanent else pause,
+            )
+    if template_of(volume):
+        made = _child(o, place, operation, bound)
+        if isinstance(made, Plan):
+            return made
+        request: Operation = made
+    else:
+        assert volume.spec.size is not None  # the schema: an empty disk has a size
+        request = CreateBlank(
+            id=operation, location=place.location.metadata.name, storage_id=storage, owner=_owner(volume),
+            virtual_bytes=volume.spec.size,
+        )  # fmt: skip
+    if place.host is None:
+        return Plan(status=_status(o, busy(Reason.WAITING_FOR_HOST, "its host is not ready"), **bound))
+    return Plan(
+        effects=(_ask(o, place, place.host, request),),
+        status=_status(
+            o, busy(Reason.CREATING, f"the disk is being made in {place.pool.metadata.name}"), **bound
+        ),
+    )
+
+
+def _child(o: Observed, place: Place, operation: str, bound: dict[str, Any]) -> CreateChild | Plan:
+    """The request, or what it still waits for. The volume names its parent first and reads it afresh then: from that
+    moment the parent's removal sees the volume, or the volume sees the removal."""
+    volume, status = o.volume, o.volume.status
+    if o.template is None:
+        return Plan(
+            status=_status(
+                o, busy(Reason.TEMPLATE_NOT_FOUND, f"there is no Template {template_of(volume)}"), **bound
+            )
+        )
+    ready = [
+        p for p in o.candidates
+        if p.status.state is ParentState.READY and not p.deleting and p.status.revision == o.template.status.revision
+    ]  # fmt: skip
+    if status.parent is None:
+        if not ready:
+            return Plan(status=_await_parent(o, bound))
+        chosen = min(ready, key=lambda p: p.metadata.name)
+        named = {"parent": chosen.metadata.name, "revision": chosen.status.revision}
+        return Plan(
+            status=_status(o, busy(Reason.CREATING, "the parent is there"), **bound, **named), again_after=0
+        )
+    parent = o.fresh_parent
+    if (
+        parent is None
+        or parent.deleting
+        or parent.status.state is not ParentState.READY
+        or parent.status.revision != status.revision
+    ):
+        none: dict[str, Any] = {"parent": None, "revision": None}
+        gone = busy(Reason.WAITING_FOR_PARENT, f"Parent {status.parent} is going; another copy is needed")
+        return Plan(status=_status(o, gone, **bound, **none), again_after=1)
+    virtual = parent.status.virtual_size or 0
+    size = volume.spec.size or virtual
+    if size < virtual:
+        message = (
+            f"spec.size {format_quantity(size)} is below the virtual size "
+            f"{format_quantity(virtual)} of Template {parent.spec.template}"
+        )
+        return Plan(
+            status=_status(o, stalled(Reason.SIZE_TOO_SMALL, message), **bound, failure="SizeTooSmall")
+        )
+    return CreateChild(
+        id=operation,
+        location=place.location.metadata.name,
+        storage_id=volume.spec.storage_id or "",
+        owner=_owner(volume),
+        virtual_bytes=size,
+        parent=parent.metadata.name,
+        parent_location=parent.spec.location,
+        parent_format=ImageFormat(parent.spec.format),
+        parent_virtual_bytes=virtual,
+        revision=parent.status.revision or "",
+    )
+
+
+def _size(o: Observed) -> int | None:
+    """What was made: the size asked for, else the parent's."""
+    parent = o.fresh_parent
+    return o.volume.spec.size or (parent.status.virtual_size if parent else None)
+
+
+def _await_parent(o: Observed, bound: dict[str, Any]) -> dict[str, Any]:
+    failed = [p for p in o.candidates if p.status.state is ParentState.FAILED]
+    if o.template is not None and o.template.deleting:
+        return _status(
+            o,
+            stalled(Reason.TEMPLATE_DELETING, f"Template {template_of(o.volume)} is being deleted"),
+            **bound,
+        )
+    if o.template is not None and (why := _stalled(o.template)) is not None:
+        return _status(o, stalled(Reason.TEMPLATE_FAILED, why), **bound, failure="TemplateFailed")
+    if failed:
+        # Final for this binding only: the disk was never used, so the machine's planner may bind it anew.
+        why = next((c.message for c in failed[0].status.conditions if c.type == "Ready"), "")
+        return _status(o, busy(Reason.PARENT_FAILED, why), **bound, failure="ParentFailed")
+    message = f"Template {template_of(o.volume)} is being fetched to {o.parent_location}"
+    return _status(o, busy(Reason.WAITING_FOR_PARENT, message), **bound, failure=None)
+
+
+def _stalled(template: Template) -> str | None:
+    return next(
+        (c.message for c in template.status.conditions if c.type == "Stalled" and c.status == "True"), None
+    )
+
+
+def _use(o: Observed) -> Verdict:
+    if o.holder:
+        return good(Reason.IN_USE, f"held by {o.holder_name or o.holder}")
+    return good(Reason.BOUND, "the disk is made")
+
+
+def _discarded(o: Observed) -> dict[str, Any]:
+    ended = o.discarding is not None and isinstance(o.discarding, Succeeded | Failed)
+    return {"discarding": None} if ended or o.old_place is None else {}
+
+
+def _discard(o: Observed) -> Plan:
+    """Best effort: what a lost host keeps is garbage, known by its sidecar."""
+    old = o.volume.status.discarding
+    if old is None or o.old_place is None:
+        return Plan()
+    operation = OperationIds.delete_volume(old.storage_id)
+    if isinstance(o.discarding, Succeeded | Failed):
+        return Plan(afterwards=(Settle(operation),))
+    if o.old_place.host is None:
+        return Plan()
+    request = DeleteVolume(
+        id=operation, location=old.location, storage_id=old.storage_id, trash_seconds=o.trash_seconds
+    )
+    return Plan(effects=(_ask(o, o.old_place, o.old_place.host, request),))
+
+
+def _removal(o: Observed) -> Plan:
+    if FINALIZER not in o.volume.metadata.finalizers:
+        return Plan()
+    if o.holder:
+        who = Blocker(
+            kind="VirtualMachine",
+            namespace=o.volume.metadata.namespace,
+            name=o.holder_name.rpartition("/")[2] or o.holder,
+        )
+        sentence = f"VirtualMachine {o.holder_name or o.holder} holds the volume: delete or halt it"
+        return Plan(
+            effects=(Record(o.raw, EventKind.WARNING, Reason.DELETION_BLOCKED, "Delete", sentence),),
+            status=_status(o, blocked(sentence), blockers=[who], blockers_total=1),
+        )
+    release = RemoveFinalizer(r.VOLUME, o.raw, FINALIZER)
+    placement = o.volume.spec.placement
+    ours = placement is not None and placement.volume_uid == o.volume.metadata.uid
+    begun = o.volume.status.storage_id is not None
+    if o.volume.spec.storage_id is None or not ours or not begun or o.place is None or not o.place.node_known:
+        # Nothing was made, or it belongs to another object, or its place is gone for good.
+        return Plan(effects=(release,))
+    operation = OperationIds.delete_volume(o.volume.spec.storage_id)
+    match o.removal:
+        case Succeeded():
+            return Plan(effects=(release,), afterwards=(Settle(operation),))
+        case Failed(message=message):
+            return Plan(
+                status=_status(o, busy(Reason.OPERATION_FAILED, message)),
+                afterwards=(Settle(operation),),
+                again_after=o.base_seconds,
+            )
+    if o.place.host is None:
+        return Plan(
+            status=_status(
+                o, busy(Reason.WAITING_FOR_HOST, "its host is not ready"), blockers=[], blockers_total=None
+            )
+        )
+    request = DeleteVolume(
+        id=operation,
+        location=o.place.location.metadata.name,
+        storage_id=o.volume.spec.storage_id,
+        trash_seconds=o.trash_seconds,
+    )
+    return Plan(
+        effects=(_ask(o, o.place, o.place.host, request),),
+        status=_status(
+            o, busy(Reason.TERMINATING, "the disk is being removed"), blockers=[], blockers_total=None
+        ),
+    )
+
+
+def _ask(o: Observed, place: Place, host: str, operation: Operation) -> Ask:
+    metadata = o.volume.metadata
+    return Ask(
+        Request(
+            operation=operation,
+            mount=place.mount,
+            host=host,
+            owner=Key("Volume", metadata.namespace, metadata.name),
+            tolerations=tolerations_of(place.pool.spec.tolerations),
+        )
+    )
+
+
+def _owner(volume: Volume) -> Owner:
+    return Owner(namespace=volume.metadata.namespace, name=volume.metadata.name, uid=volume.metadata.uid)
+
+
+def _status(o: Observed, verdict: Verdict, **changes: Any) -> dict[str, Any]:
+    before = o.volume.status
+    return before.model_copy(
+        update={
+            "observed_generation": o.volume.metadata.generation,
+            "phase": _phase(o, verdict),
+            "conditions": conditions(
+                verdict, previous=before.conditions, generation=o.volume.metadata.generation, now=o.now
+            ),
+            "first_used_time": None,
+            **_discarded(o),
+            **changes,
+        }
+    ).to_dict()
+
+
+def _phase(o: Observed, verdict: Verdict) -> str:
+    if o.volume.deleting:
+        return "Terminating"
+    if verdict.stalled:
+        return "Failed"
+    match verdict.reason:
+        case Reason.IN_USE:
+            return "InUse"
+        case Reason.BOUND:
+            return "Ready"
+        case Reason.WAITING_FOR_PARENT | Reason.CREATING:
+            return str(verdict.reason)
+        case _:
+            return "Pending"
+
+
+def _key(obj: Obj) -> Key:
+    return Key("Volume", obj["metadata"]["namespace"], obj["metadata"]["name"])
+
+
+def _readiness(obj: Obj | None) -> object:
+    status = (obj or {}).get("status") or {}
+    return [c["status"] for c in status.get("conditions", ()) if c["type"] == "Ready"], status.get("nodeUID")

@@ -1,0 +1,242 @@
+"""The cluster as the controllers read it: typed views of the cache, found through indices.
+
+Reading is cheap (a dict look-up and a pydantic parse of a few microseconds), so nothing parsed is kept.
+"""
+
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from goldpool.api.model import Kind
+from goldpool.api.parent import Parent
+from goldpool.api.storagelocation import StorageLocation
+from goldpool.api.storagepool import Scope, StoragePool
+from goldpool.api.template import Template
+from goldpool.api.virtualmachine import VirtualMachine
+from goldpool.api.volume import Volume
+from goldpool.controllers.naming import LABEL_VM_UID, LABEL_VOLUME_UID, location_name
+from goldpool.dispatch.dispatcher import Dispatcher
+from goldpool.kube import resources as r
+from goldpool.kube.cache import Cache
+from goldpool.kube.port import KubeApi, NotFound, Obj, Resource
+from goldpool.settings import Settings
+
+KindT = TypeVar("KindT", bound=Kind)
+
+BY_POOL: Final = "pool"
+BY_PARENT_POOL: Final = "parentPool"
+BY_TEMPLATE: Final = "template"
+BY_PARENT: Final = "parent"
+BY_LOCATION: Final = "location"
+BY_HOST: Final = "host"
+BY_VOLUME: Final = "volume"
+BY_VOLUME_UID: Final = "volumeUID"
+BY_VM_UID: Final = "vmUID"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """What matters of a Node."""
+
+    name: str
+    uid: str
+    labels: dict[str, str]
+    ready: bool
+    cordoned: bool
+    taints: tuple[dict[str, Any], ...]
+    out_of_service: bool
+
+
+class World:
+    """Read access to everything a ``gather`` needs. ``fresh_*`` methods ask the API server itself."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        kube: KubeApi,
+        dispatcher: Dispatcher,
+        settings: Settings,
+        *,
+        cluster_uid: str,
+        now: Callable[[], datetime],
+    ) -> None:
+        self.cache = cache
+        self.kube = kube
+        self.dispatcher = dispatcher
+        self.settings = settings
+        self.cluster_uid = cluster_uid
+        self.now = now
+
+    # -- one object
+
+    def pool(self, name: str) -> StoragePool | None:
+        return self._one(StoragePool, r.STORAGE_POOL, name)
+
+    def template(self, name: str) -> Template | None:
+        return self._one(Template, r.TEMPLATE, name)
+
+    def location(self, name: str) -> StorageLocation | None:
+        return self._one(StorageLocation, r.STORAGE_LOCATION, name)
+
+    def parent(self, name: str) -> Parent | None:
+        return self._one(Parent, r.PARENT, name)
+
+    def volume(self, namespace: str, name: str) -> Volume | None:
+        return self._one(Volume, r.VOLUME, name, namespace)
+
+    def machine(self, namespace: str, name: str) -> VirtualMachine | None:
+        return self._one(VirtualMachine, r.VIRTUAL_MACHINE, name, namespace)
+
+    def node(self, name: str) -> NodeView | None:
+        obj = self.cache.get(r.NODE, name)
+        return None if obj is None else node_view(obj)
+
+    def pod(self, name: str) -> Obj | None:
+        return self.cache.get(r.POD, name, self.settings.data_namespace)
+
+    def lease(self, name: str) -> Obj | None:
+        return self.cache.get(r.LEASE, name, self.settings.data_namespace)
+
+    # -- many
+
+    def pools(self) -> list[StoragePool]:
+        return [StoragePool.read(o) for o in self.cache.list(r.STORAGE_POOL)]
+
+    def nodes(self) -> list[NodeView]:
+        return [node_view(o) for o in self.cache.list(r.NODE)]
+
+    def locations(self) -> list[StorageLocation]:
+        return [StorageLocation.read(o) for o in self.cache.list(r.STORAGE_LOCATION)]
+
+    def locations_of(self, pool: str) -> list[StorageLocation]:
+        return self._many(StorageLocation, r.STORAGE_LOCATION, BY_POOL, pool)
+
+    def parents_of_template(self, template: str) -> list[Parent]:
+        return self._many(Parent, r.PARENT, BY_TEMPLATE, template)
+
+    def parents_at(self, location: str) -> list[Parent]:
+        return self._many(Parent, r.PARENT, BY_LOCATION, location)
+
+    def parents_in(self, pool: str) -> list[Parent]:
+        return self._many(Parent, r.PARENT, BY_POOL, pool)
+
+    def volumes_of_template(self, template: str) -> list[Volume]:
+        return self._many(Volume, r.VOLUME, BY_TEMPLATE, template)
+
+    def volumes_in(self, pool: str) -> list[Volume]:
+        """Volumes whose disk is in the pool."""
+        return self._many(Volume, r.VOLUME, BY_POOL, pool)
+
+    def volumes_with_parent_in(self, pool: str) -> list[Volume]:
+        return self._many(Volume, r.VOLUME, BY_PARENT_POOL, pool)
+
+    def volumes_of_parent(self, parent: str) -> list[Volume]:
+        return self._many(Volume, r.VOLUME, BY_PARENT, parent)
+
+    def machines_with_volume(self, namespace: str, name: str) -> list[VirtualMachine]:
+        return self._many(VirtualMachine, r.VIRTUAL_MACHINE, BY_VOLUME, f"{namespace}/{name}")
+
+    def pods_of_machine(self, uid: str) -> list[Obj]:
+        return self.cache.by_index(r.POD, BY_VM_UID, uid)
+
+    def _one(self, model: type[KindT], resource: Resource, name: str, namespace: str = "") -> KindT | None:
+        obj = self.cache.get(resource, name, namespace)
+        return None if obj is None else model.read(obj)
+
+    def _many(self, model: type[KindT], resource: Resource, index: str, value: str) -> list[KindT]:
+        return [model.read(o) for o in self.cache.by_index(resource, index, value)]
+
+    # -- derived
+
+    def location_for(self, pool: StoragePool, host: str) -> str:
+        """Name of the location where ``host`` finds the pool's bytes."""
+        shared = pool.spec.scope is Scope.SHARED
+        return location_name(pool.metadata.name, pool.metadata.uid, "" if shared else host)
+
+    def hosts_of(self, pool: StoragePool) -> list[NodeView]:
+        wanted = pool.spec.host_selector.match_labels
+        return [n for n in self.nodes() if all(n.labels.get(k) == v for k, v in wanted.items())]
+
+    def token(self) -> str:
+        """Eight characters nobody had before: 40 random bits, for names that are never reused."""
+        alphabet = "abcdefghijklmnopqrstuvwxyz234567"
+        return "".join(secrets.choice(alphabet) for _ in range(8))
+
+    # -- uncached, before anything is destroyed or made on the word of the cache
+
+    async def fresh_volumes(self) -> list[Volume]:
+        return [Volume.read(o) for o in await self.kube.list(r.VOLUME)]
+
+    async def fresh_parents(self, template_uid: str) -> list[Parent]:
+        found = await self.kube.list(r.PARENT, labels=f"goldpool.io/template-uid={template_uid}")
+        for obj in found:
+            self.cache.observe_write(r.PARENT, obj)
+        return [Parent.read(o) for o in found]
+
+    async def fresh_parent(self, name: str) -> Parent | None:
+        try:
+            return Parent.read(await self.kube.get(r.PARENT, name))
+        except NotFound:
+            return None
+
+    async def fresh_pods(self) -> list[Obj]:
+        return list(await self.kube.list(r.POD, self.settings.data_namespace, labels=LABEL_VM_UID))
+
+
+def register_indices(cache: Cache) -> None:
+    """Called once, before any source delivers."""
+    cache.add_index(r.VOLUME, BY_POOL, lambda o: _text(o, "spec", "placement", "pool"))
+    cache.add_index(r.VOLUME, BY_PARENT_POOL, lambda o: _text(o, "spec", "placement", "parentPool"))
+    cache.add_index(r.VOLUME, BY_TEMPLATE, lambda o: _text(o, "spec", "source", "templateRef", "name"))
+    cache.add_index(r.VOLUME, BY_PARENT, lambda o: _text(o, "status", "parent"))
+    cache.add_index(r.PARENT, BY_TEMPLATE, lambda o: _text(o, "spec", "template"))
+    cache.add_index(r.PARENT, BY_LOCATION, lambda o: _text(o, "spec", "location"))
+    cache.add_index(r.PARENT, BY_POOL, lambda o: _text(o, "spec", "pool"))
+    cache.add_index(r.STORAGE_LOCATION, BY_POOL, lambda o: _text(o, "spec", "pool"))
+    cache.add_index(r.STORAGE_LOCATION, BY_HOST, lambda o: _text(o, "spec", "host"))
+    cache.add_index(r.VIRTUAL_MACHINE, BY_VOLUME, volumes_named_by)
+    cache.add_index(
+        r.VIRTUAL_MACHINE, BY_TEMPLATE, lambda o: _text(o, "spec", "rootVolume", "templateRef", "name")
+    )
+    cache.add_index(r.POD, BY_VM_UID, lambda o: _text(o, "metadata", "labels", LABEL_VM_UID))
+    cache.add_index(r.LEASE, BY_VOLUME_UID, lambda o: _text(o, "metadata", "labels", LABEL_VOLUME_UID))
+
+
+def root_volume_name(machine: Obj) -> str:
+    """Of a raw VirtualMachine: the Volume it boots from, whether it exists yet or not."""
+    given: str = machine["spec"]["rootVolume"].get("volumeRef", {}).get("name", "")
+    return given or f"{machine['metadata']['name']}-root"
+
+
+def volumes_named_by(machine: Obj) -> Iterable[str]:
+    """``namespace/name`` of each Volume a raw VirtualMachine uses."""
+    namespace = machine["metadata"].get("namespace", "")
+    yield f"{namespace}/{root_volume_name(machine)}"
+    for attached in machine["spec"].get("volumes", ()):
+        yield f"{namespace}/{attached['volumeRef']['name']}"
+
+
+def node_view(obj: Obj) -> NodeView:
+    """``ready`` is the Ready condition; a node that stopped reporting has Unknown there."""
+    spec, status, metadata = obj.get("spec", {}), obj.get("status", {}), obj["metadata"]
+    taints = tuple(spec.get("taints") or ())
+    return NodeView(
+        name=metadata["name"],
+        uid=metadata.get("uid", ""),
+        labels=metadata.get("labels") or {},
+        ready=any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ())),
+        cordoned=bool(spec.get("unschedulable")),
+        taints=taints,
+        out_of_service=any(t["key"] == "node.kubernetes.io/out-of-service" for t in taints),
+    )
+
+
+def _text(obj: Obj, *path: str) -> Iterable[str]:
+    value: Any = obj
+    for step in path:
+        value = value.get(step) if isinstance(value, dict) else None
+        if value is None:
+            return ()
+    return (str(value),) if value != "" else ()

@@ -1,0 +1,77 @@
+"""The operator's configuration: environment variables with the prefix ``GOLDPOOL_``, set by the chart."""
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+PREFIX = "GOLDPOOL_"
+
+
+def _comma_list(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+class Settings(BaseModel):
+    """Every time in seconds. ``from_environment`` fails at start on a value it cannot read, naming the variable."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    namespace: str = Field(default="goldpool-system", description="the operator's own, for its Lease")
+    data_namespace: str = Field(default="goldpool-data", description="where storage Jobs and VM pods run")
+    pod_name: str = "goldpool-operator"
+    service_account: str = "goldpool-workload"
+    worker_image: str = "goldpool.local/goldpool-worker:dev"
+    vm_image: str = "goldpool.local/goldpool-vm:dev"
+    image_pull_policy: str = "IfNotPresent"
+    allowed_path_prefixes: Annotated[tuple[str, ...], BeforeValidator(_comma_list)] = (
+        "/srv",
+        "/mnt",
+        "/var/lib/goldpool",
+    )
+    cpu_allocation_ratio: int = Field(default=10, ge=1)
+    memory_overhead_bytes: int = Field(
+        default=192 << 20, description="QEMU, its translation buffer and the runtime beside the guest's memory"
+    )
+    pod_priority_class: str = ""
+    log_format: str = Field(default="auto", pattern="^(auto|json|console)$")
+    trash_seconds: int = Field(default=3600, ge=0)
+    workers: int = Field(default=32, ge=1)
+    api_qps: int = Field(default=300, ge=1)
+    api_burst: int = Field(default=600, ge=1)
+    health_port: int = 8080
+    sweep_seconds: int = Field(default=300, ge=1)
+    probe_seconds: int = Field(default=300, ge=1, description="between looks at an idle location")
+    probe_failed_seconds: int = Field(default=15, ge=1, description="between looks at a location that is not well")
+    retry_base_seconds: float = Field(default=5, gt=0, description="first pause after a failed operation")
+    retry_cap_seconds: float = Field(default=600, gt=0)
+    max_plans: int = Field(default=10, ge=1, description="CloudStack's start.retry")
+    start_deadline_seconds: int = Field(
+        default=120, ge=1, description="a first start that takes longer counts as failed"
+    )
+    unschedulable_seconds: int = Field(default=30, ge=1)
+    restart_cap_seconds: int = Field(default=300, ge=1, description="longest pause before a guest is started again")
+    job_start_seconds: int = Field(default=20, ge=1, description="a storage Job's pod that has not started by then failed")
+    job_deadline_seconds: int = Field(default=600, ge=1)
+    fetch_connect_seconds: float = 5
+    fetch_idle_seconds: float = 30
+    fetch_total_seconds: float = 10800
+    fetch_max_bytes: int = 1 << 40
+    fetch_attempts: int = Field(default=3, ge=1)
+    fetches_per_host: int = Field(default=2, ge=1)
+    fetches_per_pool: int = Field(default=4, ge=1)
+    fetches_per_cluster: int = Field(default=16, ge=1)
+    lease_seconds: float = Field(default=15, gt=1)
+    lease_renew_seconds: float = Field(default=10, gt=0)
+    lease_retry_seconds: float = Field(default=2, gt=0)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Unknown ``GOLDPOOL_`` variables are ignored: the pod's environment has Service links in it."""
+        found = {
+            name: environment[variable]
+            for name in cls.model_fields
+            if (variable := PREFIX + name.upper()) in environment and environment[variable] != ""
+        }
+        return cls.model_validate(found)
