@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from goldpool.planning.placement import (
+    Assumed,
     Avoid,
     BoundDisk,
     DiskPlacement,
     HostView,
     Placement,
     RejectionReason,
+    TemplateView,
     Unplaceable,
     firstfit,
     firstfitleastconsumed,
@@ -169,6 +171,31 @@ def test_an_earlier_disk_gives_way_when_only_that_lets_all_fit() -> None:
     assert [d.pool for d in found.disks] == ["small", "large"]
 
 
+def test_a_third_disk_still_sees_the_first() -> None:
+    locations = [a_location(), a_location("std-b")]
+    disks = (
+        a_disk("root", size_bytes=500, pool="std-a"),
+        a_disk("data", size_bytes=10, pool="std-b"),
+        a_disk("logs", size_bytes=400, pool="std-a"),
+    )
+    assert refused(plan(a_wish(*disks), locations)).counts()[0][0] == RejectionReason.NOT_TOGETHER
+
+
+def test_a_place_that_was_tried_and_left_leaves_no_parent_behind() -> None:
+    """root first tries large and moves on to small; its parent at large was only a thought, so data must bring one."""
+    locations = [
+        a_location("large", total_bytes=10_000),
+        a_location("small", total_bytes=1000, allocated_bytes=400),
+    ]
+    child = a_template(golden=False)
+    disks = (
+        a_disk("root", template=child),
+        a_disk("data", size_bytes=150, pool="large"),
+        a_disk("more", size_bytes=8300, template=child),
+    )
+    assert refused(plan(a_wish(*disks), locations)).counts()[0][0] == RejectionReason.NOT_TOGETHER
+
+
 def test_two_disks_of_one_template_charge_its_parent_once() -> None:
     disks = (a_golden_disk("root"), a_golden_disk("data"))
     locations = [a_location(), a_golden_location(total_bytes=150)]  # room for one parent of 100
@@ -293,8 +320,18 @@ def test_what_fits_alone_but_has_no_counterpart_says_so() -> None:
     assert "debian-12" in apart.sentence()
 
 
-def test_with_nothing_to_choose_from_there_is_still_a_sentence() -> None:
-    only_golden = refused(plan(a_wish(), [a_golden_location()]))
+def test_the_most_frequent_reason_comes_first() -> None:
+    locations = [a_location("a", enabled=False), a_location("b", used=900), a_location("c", used=900)]
+    answer = refused(plan(a_wish(), locations))
+    assert [(reason, n) for reason, n, _ in answer.counts()] == [
+        (RejectionReason.USED_LIMIT, 2),
+        (RejectionReason.POOL_DISABLED, 1),
+    ]
+
+
+@pytest.mark.parametrize("template", [None, a_template(golden=False)])
+def test_with_nothing_to_choose_from_there_is_still_a_sentence(template: TemplateView | None) -> None:
+    only_golden = refused(plan(a_wish(a_disk(template=template)), [a_golden_location()]))
     assert only_golden.sentence() == "0 of 0 locations fit disk root: there is none to choose from"
 
 
@@ -307,3 +344,21 @@ def test_the_sentence_fits_a_condition() -> None:
     ]
     locations = [a_location(f"pool-{n}", host=f"{n}" * 250, **fault) for n, fault in enumerate(faults)]
     assert len(refused(plan(a_wish(), locations)).sentence()) == 1024
+
+
+@pytest.mark.parametrize(
+    ("state", "allocated", "fetching"),
+    [("absent", 100, 50), ("failed", 0, 50), ("coming", 0, 0), ("ready", 0, 0)],
+)
+def test_a_placement_reserves_what_is_not_charged_yet(state: str, allocated: int, fetching: int) -> None:
+    """A failed parent has an object, so its room is promised already, but its file is written anew, once."""
+    ordinary, golden = a_location(), a_golden_location()
+    parents = [a_parent_view(golden, ready=state == "ready", failed=state == "failed")]
+    wish = a_wish(a_golden_disk("root", iops=3), a_golden_disk("data"))
+    known = [] if state == "absent" else parents
+    answer = placed(plan(wish, [ordinary, golden], parents=known))
+    after = Assumed.of([ordinary, golden], known).after(wish, answer)
+    assert after.locations[golden.name] == replace(golden, allocated_bytes=allocated, fetching_bytes=fetching)
+    assert after.locations[ordinary.name] == replace(ordinary, allocated_bytes=200, allocated_iops=3)
+    assert after.parents["debian-12", golden.name].ready == (state == "ready")
+    assert not after.parents["debian-12", golden.name].failed
