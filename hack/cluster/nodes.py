@@ -91,7 +91,10 @@ def _mount_directories(machine: Machine, node: config.Node, holder: Identity) ->
                 (own / name).mkdir(exist_ok=True)
         remember_directory(machine.layout, Path(path))
         if not mounts.is_mounted(holder.pid, path):
-            run([*mounts.inside(holder.pid), "mount", "--bind", str(own), path])
+            enter = mounts.inside(holder.pid)
+            # A bind of a shared tree is its peer: what is mounted under it would show at both places.
+            run([*enter, "mount", "--bind", "--make-private", str(own), path])
+            run([*enter, "mount", "--make-shared", path])
 
 
 def remember_directory(layout: config.Layout, path: Path) -> None:
