@@ -41,9 +41,9 @@ def blob(layout: Path, digest: str) -> Path:
 
 
 def referenced(layout: Path) -> set[Path]:
-    """Every blob that the index needs."""
+    """Every blob that the index's named images need."""
     needed = set()
-    for entry in _read(layout / "index.json")["manifests"]:
+    for entry in named_for_containerd(_read(layout / "index.json"))["manifests"]:
         manifest = blob(layout, entry["digest"])
         needed.add(manifest)
         content = _read(manifest)
@@ -52,7 +52,9 @@ def referenced(layout: Path) -> set[Path]:
 
 
 def prune(layout: Path) -> None:
-    """Remove blobs of images that were tagged anew."""
+    """Remove images that lost their name to a newer one (buildah leaves them in the index), and their blobs."""
+    index = layout / "index.json"
+    index.write_text(json.dumps(named_for_containerd(_read(index))), encoding="utf-8")
     needed = referenced(layout)
     for path in (layout / "blobs").glob("*/*"):
         if path not in needed:

@@ -1,6 +1,7 @@
 """What pods and security settings rely on in the images."""
 
 import re
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,17 @@ def test_a_failing_tool_says_what_it_printed() -> None:
 def test_a_missing_tool_is_named() -> None:
     with pytest.raises(steps.BuildError, match="no-such-tool is not installed"):
         steps.run(["no-such-tool"])
+
+
+def test_a_packed_tree_belongs_to_root_and_is_the_same_twice(tmp_path: Path) -> None:
+    (tmp_path / "tree" / "room").mkdir(parents=True)
+    (tmp_path / "tree" / "room" / "a.py").write_text("x = 1\n", encoding="utf-8")
+    context.pack(tmp_path / "tree", tmp_path / "one.tar")
+    (tmp_path / "tree" / "room" / "a.py").touch()
+    context.pack(tmp_path / "tree", tmp_path / "two.tar")
+    assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
+    with tarfile.open(tmp_path / "one.tar") as tar:
+        assert {(member.name, member.uid, member.mode) for member in tar} == {
+            ("room", 0, 0o755),
+            ("room/a.py", 0, 0o644),
+        }

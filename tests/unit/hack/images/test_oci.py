@@ -64,9 +64,13 @@ def test_equal_layouts_give_equal_archives(tmp_path: Path) -> None:
 
 def test_prune_removes_only_what_no_image_needs(tmp_path: Path) -> None:
     layout = a_layout(tmp_path / "oci", {"r/a:1": [b"base"]})
-    stale = oci.blob(layout, a_blob(layout, b"stale")["digest"])
+    stale = a_blob(layout, b"an older manifest")
+    index = json.loads((layout / "index.json").read_bytes())
+    index["manifests"].append(stale)  # without its name, as buildah leaves it
+    (layout / "index.json").write_text(json.dumps(index), encoding="ascii")
     oci.prune(layout)
-    assert not stale.exists()
+    assert not oci.blob(layout, stale["digest"]).exists()
+    assert len(json.loads((layout / "index.json").read_bytes())["manifests"]) == 1
     assert all(path.exists() for path in oci.referenced(layout))
 
 
