@@ -104,7 +104,7 @@ class Promised:
 
 def largest_template_bytes(templates: Iterable[Template]) -> int:
     """What a template of unknown size reserves; 0 when no size is known."""
-    return max((t.status.virtual_size or t.status.size or 0 for t in templates), default=0)
+    return max(map(template_bytes, templates), default=0)
 
 
 def promised(
@@ -125,19 +125,29 @@ def promised(
     for volume in volumes:
         if not bound(volume) or volume.spec.placement is None:
             continue
-        place = volume.spec.placement
-        _add(
-            sums,
-            names.get((place.pool or "", place.host or "")),
-            Promised(volume.spec.size, volume.spec.iops or 0),
-        )
-        template, at = template_of(volume), _parent_location(volume, names)
-        if template is not None and at is not None and (template, at) not in known:
-            known.add((template, at))
-            status = templates[template].status if template in templates else None
-            size = (status and (status.virtual_size or status.size)) or unknown
-            _add(sums, at, Promised(size, 0, (status and status.size) or 0))
+        place, name = volume.spec.placement, template_of(volume)
+        template = templates.get(name) if name is not None else None
+        size = volume_bytes(volume, template, unknown)
+        _add(sums, names.get((place.pool or "", place.host or "")), Promised(size, volume.spec.iops or 0))
+        at = _parent_location(volume, names)
+        if name is not None and at is not None and (name, at) not in known:
+            known.add((name, at))
+            _add(sums, at, Promised(template_bytes(template) or unknown, 0, _file_bytes(template)))
     return sums
+
+
+def volume_bytes(volume: Volume, template: Template | None, unknown: int) -> int:
+    """Size of a volume's disk: its own, else what was made, else its template's as far as known."""
+    return volume.spec.size or volume.status.capacity or template_bytes(template) or unknown
+
+
+def template_bytes(template: Template | None) -> int:
+    """Virtual size of a template, else its file's; 0 is not known."""
+    return (template.status.virtual_size or template.status.size or 0) if template is not None else 0
+
+
+def _file_bytes(template: Template | None) -> int:
+    return (template.status.size or 0) if template is not None else 0
 
 
 def _add(sums: dict[str, Promised], location: str | None, more: Promised) -> None:
@@ -146,18 +156,11 @@ def _add(sums: dict[str, Promised], location: str | None, more: Promised) -> Non
 
 
 def _promised_by_parent(parent: Parent, templates: Mapping[str, Template], unknown: int) -> Promised:
-    status = parent.status
-    template = templates[parent.spec.template].status if parent.spec.template in templates else None
-    size = (
-        status.virtual_size
-        or (template and (template.virtual_size or template.size))
-        or status.size
-        or status.expected
-        or unknown
-    )
+    status, template = parent.status, templates.get(parent.spec.template)
+    size = status.virtual_size or template_bytes(template) or status.size or status.expected or unknown
     if status.state in (ParentState.PUBLISHED, ParentState.READY, ParentState.RETIRING):
         return Promised(size)
-    whole = status.expected or (template and template.size) or 0
+    whole = status.expected or _file_bytes(template)
     return Promised(size, 0, max(0, whole - (status.done or 0)))
 
 

@@ -133,7 +133,9 @@ def a_volume(
     **more: Any,
 ) -> Volume:
     """``bound_to`` is (pool, host); ``parent_pool`` and status fields as keywords, status about the current binding."""
-    spec: dict[str, Any] = {"type": "Root", "size": more.pop("size", 100)}
+    spec: dict[str, Any] = {"type": "Root"}
+    if (size := more.pop("size", 100)) is not None:
+        spec["size"] = size
     if template is not None:
         spec["source"] = {"templateRef": {"name": template}}
     if (iops := more.pop("iops", None)) is not None:

@@ -28,6 +28,13 @@ def test_bound_volumes_and_parents_are_promised_and_wishes_are_not() -> None:
     }
 
 
+def test_a_volume_without_a_size_is_promised_as_large_as_its_template() -> None:
+    volume = a_volume(bound_to=("std-a", "node-1"), parent_pool="golden-ssd", size=None)
+    assert sums([volume], [], a_registered_template(virtualSize=400))["std-a.node-1"].allocated_bytes == 400
+    made = a_volume(bound_to=("std-a", "node-1"), parent_pool="golden-ssd", size=None, capacity=500)
+    assert sums([made], [], a_registered_template(virtualSize=400))["std-a.node-1"].allocated_bytes == 500
+
+
 def test_a_parent_that_has_no_object_yet_is_reserved_once_by_its_children() -> None:
     volumes = [a_volume(n, bound_to=("std-a", "node-1"), parent_pool="golden-ssd") for n in ("a", "b")]
     template = a_registered_template(size=60, virtualSize=400)
