@@ -267,10 +267,11 @@ Duration = Annotated[
 ]
 """Seconds in Python; ``^([0-9]+(ms|s|m|h))+$`` outside."""
 
-Name = Annotated[str, StringConstraints(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+Name = Annotated[str, StringConstraints(max_length=63, pattern=NAME_PATTERN)]
 """The name of another object: a DNS label."""
 LABEL_NAME: Final = Rule(
-    "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+    f"self.metadata.name.matches('{NAME_PATTERN}')",
     "metadata.name: lower-case letters, digits and -, no dots; others refer to it by a DNS label",
 )
 Tag = Annotated[str, StringConstraints(max_length=63, pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")]

@@ -83,7 +83,7 @@ def _convert(schema: Schema, place: _Place) -> Schema:
         kind = schema.pop("type", None)
         if not isinstance(kind, str) or kind not in _CONVERTERS:
             raise place.error(
-                f"type is {kind!r}, not one of {', '.join(_CONVERTERS)}; {_ADVICE.get(kind, _FREE)}"
+                f"type is {kind!r}, not one of {', '.join(_CONVERTERS)}; {_ADVICE.get(str(kind), _FREE)}"
             )
         converted = {"type": kind, **_CONVERTERS[kind](schema, place)}
     if schema:
@@ -94,7 +94,7 @@ def _convert(schema: Schema, place: _Place) -> Schema:
 
 
 _FREE: Final = "free values would be pruned to {}: model them"
-_ADVICE: Final[Mapping[Any, str]] = {
+_ADVICE: Final[Mapping[str, str]] = {
     "number": "no floats in the API: use an integer, a quantity or a duration",
     "null": "absent is the only null",
 }

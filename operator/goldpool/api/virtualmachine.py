@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, StringConstraints
 
 from goldpool.api.model import (
+    NAME_PATTERN,
     ApiModel,
     Bytes,
     Column,
@@ -13,7 +14,6 @@ from goldpool.api.model import (
     Kind,
     ListAtomic,
     ListMap,
-    Name,
     Rule,
     Time,
     positive,
@@ -66,7 +66,9 @@ class RootVolume(ApiModel):
 class AttachedVolume(ApiModel):
     """A further disk, attached at start."""
 
-    name: Name = Field(description="Name of the disk in the guest (its serial number).")
+    name: Annotated[str, StringConstraints(max_length=20, pattern=NAME_PATTERN)] = Field(
+        description="Name of the disk in the guest: its serial number, of which virtio-blk has 20 bytes."
+    )
     volume_ref: VolumeRef = Field(description="The Volume.")
 
 
