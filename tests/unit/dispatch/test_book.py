@@ -1,0 +1,385 @@
+"""What the book decides, case by case."""
+
+import pytest
+
+from goldpool.contracts.operations import (
+    FailureReason,
+    Fetched,
+    LocationFacts,
+    LocationState,
+    Operation,
+    Progress,
+)
+from goldpool.dispatch.book import Book, Start
+from goldpool.dispatch.outcome import Failed, Pending, Running, Succeeded
+from goldpool.dispatch.settings import Limits
+from goldpool.kube.port import Key
+from tests.unit.dispatch.builders import (
+    REVISION,
+    a_blank,
+    a_child,
+    a_deletion,
+    a_fetch,
+    a_parent_deletion,
+    a_probe,
+    a_report,
+    a_request,
+    an_initialization,
+)
+
+LIMITS = Limits()
+LATER = 1.0
+"""Longer than anything is gathered for."""
+
+
+def a_book(*operations: Operation, limits: Limits = LIMITS, host: str = "node-1") -> Book:
+    book = Book(limits)
+    for operation in operations:
+        book.ask(a_request(operation, host=host), 0.0)
+    return book
+
+
+def ids(start: Start) -> list[str]:
+    return [request.id for request in start.requests]
+
+
+def end(book: Book, start: Start, now: float, **report: object) -> None:
+    book.ended(start.record.name, a_report(len(start.requests), **report), now)  # type: ignore[arg-type]
+
+
+def test_what_is_asked_together_goes_together() -> None:
+    book = a_book(*(a_blank(f"v-{n}") for n in range(5)))
+    assert [len(start.requests) for start in book.take(LATER)] == [5]
+
+
+def test_it_gathers_before_a_job_of_one_operation() -> None:
+    book = a_book(a_blank("v-1"))
+    assert book.take(LIMITS.gather_seconds / 2) == []
+    assert book.next_time(0.0) == LIMITS.gather_seconds
+    book.ask(a_request(a_blank("v-2")), LIMITS.gather_seconds / 2)
+    assert [ids(start) for start in book.take(LIMITS.gather_seconds)] == [["create-v-1", "create-v-2"]]
+
+
+def test_it_gathers_for_longer_beside_another_job() -> None:
+    book = a_book(a_blank("v-1"))
+    assert book.take(LATER)
+    book.ask(a_request(a_blank("v-2")), LATER)
+    assert book.take(LATER + LIMITS.gather_seconds) == []
+    assert book.take(LATER + LIMITS.second_gather_seconds)
+
+
+def test_two_slots_and_no_more() -> None:
+    book, now = a_book(a_blank("v-0")), LATER
+    names = [start.record.name for start in book.take(now)]
+    for number in range(1, 4):
+        now += LATER
+        book.ask(a_request(a_blank(f"v-{number}")), now)
+        names += [start.record.name for start in book.take(now + LATER)]
+        now += LATER
+    assert len(names) == len(set(names)) == 2
+    assert book.outcome("create-v-3") == Pending()
+
+
+def test_a_batch_is_capped_by_count() -> None:
+    book = a_book(*(a_blank(f"v-{n}") for n in range(450)))
+    assert [len(start.requests) for start in book.take(LATER)] == [200, 200]
+    assert book.waiting() == 50
+
+
+def test_a_batch_is_capped_by_bytes() -> None:
+    book = a_book(*(a_blank(f"v-{n}") for n in range(20)), limits=Limits(batch_bytes=2000))
+    starts = book.take(LATER)
+    assert all(1 < len(start.requests) < 20 for start in starts)
+
+
+def test_what_fits_into_no_job_fails_at_once() -> None:
+    book = a_book(a_fetch(url="https://mirror.example/" + "x" * 200_000))
+    assert book.take(LATER) == []
+    outcome = book.outcome("fetch-p-1-1")
+    assert isinstance(outcome, Failed)
+    assert (outcome.reason, outcome.permanent) == (FailureReason.UNSUPPORTED, True)
+
+
+def test_each_location_and_host_has_slots_of_its_own() -> None:
+    book = a_book(a_blank("v-1", "loc-1"), a_blank("v-2", "loc-2"))
+    book.ask(a_request(a_blank("v-3", "loc-1"), host="node-2"), 0.0)
+    names = [start.record.name for start in book.take(LATER)]
+    assert len(names) == len(set(names)) == 3
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "together"),
+    [
+        (a_blank("v-1"), a_deletion("v-1"), False),
+        (a_child("v-1", "p-1"), a_child("v-2", "p-1"), True),  # many children of one parent
+        (a_child("v-1", "p-1"), a_parent_deletion("p-1"), False),
+        (a_child("v-1", "p-1", "loc-2"), a_parent_deletion("p-1", "gold-1"), False),  # wherever they are
+        (a_fetch("p-1", "gold-1"), a_parent_deletion("p-1", "gold-1"), False),
+        (a_fetch("p-1", "gold-1"), a_child("v-1", "p-1"), False),
+        (a_fetch("p-1", "gold-1"), a_fetch("p-1", "gold-1", attempt=2), False),
+        (a_probe(number=1), a_probe(number=2), True),
+        (a_probe(), an_initialization(), True),
+        (a_blank("v-1"), an_initialization(), False),
+        (a_blank("v-1"), a_blank("v-2"), True),
+    ],
+)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_what_may_be_in_flight_together(
+    first: Operation, second: Operation, together: bool, reverse: bool
+) -> None:
+    one, two = (second, first) if reverse else (first, second)
+    book = a_book(one)
+    (start,) = book.take(LATER)
+    book.ask(a_request(two), LATER)
+    assert bool(book.take(2 * LATER)) is together
+    end(book, start, 3 * LATER)
+    assert together or [ids(later) for later in book.take(4 * LATER)] == [[two.id]]
+
+
+def test_nobody_overtakes_what_waits_for_the_same_name() -> None:
+    book = a_book(a_child("v-1", "p-1"))
+    (start,) = book.take(LATER)
+    book.ask(a_request(a_parent_deletion("p-1")), LATER)
+    book.ask(a_request(a_child("v-2", "p-1")), LATER)
+    assert book.take(2 * LATER) == []
+    end(book, start, 3 * LATER)
+    assert [ids(later) for later in book.take(4 * LATER)] == [["delete-p-1"]]
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        (a_probe(), an_initialization()),  # root works alone
+        (a_blank("v-1"), a_deletion("v-2")),  # a cordoned host takes only one of them
+    ],
+)
+def test_what_needs_another_kind_of_pod_goes_apart(one: Operation, two: Operation) -> None:
+    book = a_book(one, two)
+    assert [ids(start) for start in book.take(LATER)] == [[one.id], [two.id]]
+
+
+def test_pools_with_other_tolerations_go_apart() -> None:
+    book = a_book(a_blank("v-1"))
+    book.ask(a_request(a_blank("v-2"), tolerations=({"key": "storage", "operator": "Exists"},)), 0.0)
+    assert [len(start.requests) for start in book.take(LATER)] == [1, 1]
+
+
+def test_asking_twice_is_asking_once() -> None:
+    book = a_book(a_blank("v-1"), a_blank("v-1"))
+    (start,) = book.take(LATER)
+    book.ask(a_request(a_blank("v-1")), LATER)
+    assert book.take(2 * LATER) == []
+    end(book, start, 3 * LATER)
+    book.ask(a_request(a_blank("v-1")), 3 * LATER)
+    assert book.take(4 * LATER) == []
+    assert book.outcome("create-v-1") == Succeeded()
+
+
+def test_the_newest_request_counts_while_it_waits() -> None:
+    book = a_book(a_blank("v-1"))
+    book.ask(a_request(a_blank("v-1"), host="node-2"), 0.0)
+    (start,) = book.take(LATER)
+    assert start.record.lane.host == "node-2"
+
+
+def test_outcomes_follow_the_operation() -> None:
+    book = a_book(a_blank("v-1"))
+    assert book.outcome("create-v-0") is None
+    assert book.outcome("create-v-1") == Pending()
+    (start,) = book.take(LATER)
+    assert book.outcome("create-v-1") == Running(None)
+    end(book, start, 2 * LATER, failed={0: FailureReason.POOL_FULL})
+    assert book.outcome("create-v-1") == Failed(FailureReason.POOL_FULL, "so", False)
+    book.settle("create-v-1")
+    assert book.outcome("create-v-1") is None
+
+
+def test_an_end_wakes_all_who_asked() -> None:
+    book = a_book()
+    for owner in ("one", "two"):
+        book.ask(a_request(a_blank("v-1"), owner=owner), 0.0)
+    (start,) = book.take(LATER)
+    owners = book.ended(start.record.name, a_report(1), LATER)
+    assert owners == {Key("Volume", "team-a", "one"), Key("Volume", "team-a", "two")}
+
+
+def test_a_result_brings_its_locations_facts_and_what_was_fetched() -> None:
+    facts = LocationFacts(location="gold-1", state=LocationState.OK, total_bytes=10, free_bytes=5)
+    fetched = Fetched(revision=REVISION, file_bytes=1, virtual_bytes=2)
+    book = a_book(a_fetch("p-1", "gold-1"))
+    (start,) = book.take(LATER)
+    report = a_report(1).model_copy(update={"locations": (facts,), "fetched": fetched})
+    book.ended(start.record.name, report, LATER)
+    assert book.outcome("fetch-p-1-1") == Succeeded(facts, fetched)
+
+
+def test_a_job_is_removable_once_all_it_did_is_settled() -> None:
+    book = a_book(a_blank("v-1"), a_blank("v-2"))
+    (start,) = book.take(LATER)
+    end(book, start, LATER)
+    book.settle("create-v-1")
+    assert book.removable(LATER) == []
+    book.settle("create-v-2")
+    assert book.removable(LATER) == [start.record.name]
+
+
+def test_an_unsettled_result_gives_up_its_slot_only_to_those_who_wait() -> None:
+    book = a_book(a_blank("v-1"))
+    (start,) = book.take(LATER)
+    end(book, start, LATER)
+    late = LATER + LIMITS.linger_seconds
+    assert book.removable(late) == []
+    book.ask(a_request(a_blank("v-2")), LATER)
+    assert book.next_time(LATER + 1) == late
+    assert book.removable(late) == [start.record.name]
+    book.gone(start.record.name, late)
+    assert book.outcome("create-v-1") == Succeeded()  # the outcome is kept
+
+
+def test_an_outcome_that_nobody_settles_is_forgotten_in_the_end() -> None:
+    book = a_book(a_blank("v-1"))
+    (start,) = book.take(LATER)
+    end(book, start, LATER)
+    book.forget_old(LATER + LIMITS.keep_seconds)
+    assert book.outcome("create-v-1") is None
+    assert book.removable(LATER) == [start.record.name]
+
+
+def test_settling_what_is_in_flight_lets_it_go_on() -> None:
+    book = a_book(a_blank("v-1"))
+    (start,) = book.take(LATER)
+    book.settle("create-v-1")
+    book.ask(a_request(a_deletion("v-1")), LATER)
+    assert book.take(2 * LATER) == []  # v-1 is still being made
+    end(book, start, 3 * LATER)
+    assert book.removable(3 * LATER) == [start.record.name]
+    assert book.take(4 * LATER)
+
+
+def test_a_settled_operation_in_flight_is_not_started_again() -> None:
+    book = a_book(a_probe())
+    (start,) = book.take(LATER)
+    book.settle("probe-loc-1-1")
+    book.ask(a_request(a_probe()), LATER)
+    assert book.take(2 * LATER) == []
+    end(book, start, 3 * LATER)
+    assert book.outcome("probe-loc-1-1") == Succeeded()
+
+
+def test_what_waits_can_be_withdrawn() -> None:
+    book = a_book(a_blank("v-1"), a_fetch("p-1"))
+    book.settle("create-v-1")
+    book.settle("fetch-p-1-1")
+    assert book.take(LATER) == []
+    assert book.waiting() == 0
+
+
+def test_a_lost_batch_is_tried_again_in_halves_until_the_poison_is_alone() -> None:
+    book, now = a_book(*(a_blank(f"v-{n}") for n in range(8))), LATER
+    sizes: list[int] = []
+    for _ in range(40):
+        now += 20.0
+        for start in book.take(now):
+            poisoned = "create-v-5" in ids(start)
+            sizes += [len(start.requests)] if poisoned else []
+            book.ended(start.record.name, None if poisoned else a_report(len(start.requests)), now)
+            book.gone(start.record.name, now)
+    assert sizes == [8, 4, 2, 1, 1]
+    outcomes = {n: book.outcome(f"create-v-{n}") for n in range(8)}
+    assert isinstance(failed := outcomes.pop(5), Failed)
+    assert (failed.reason, failed.permanent) == (FailureReason.LOST, False)
+    assert set(outcomes.values()) == {Succeeded()}
+
+
+def test_what_a_report_does_not_name_is_tried_again() -> None:
+    book = a_book(*(a_blank(f"v-{n}") for n in range(3)))
+    (start,) = book.take(LATER)
+    end(book, start, LATER, unknown={2})
+    assert [book.outcome(f"create-v-{n}") for n in range(3)] == [Succeeded(), Succeeded(), Pending()]
+
+
+@pytest.mark.parametrize(
+    ("fetches", "started"),
+    [
+        ([("node-1", "gold-a"), ("node-1", "gold-b"), ("node-1", "gold-c")], 2),  # per host
+        ([(f"node-{n}", "gold-a") for n in range(6)], 4),  # per pool
+        ([(f"node-{n}", f"gold-{n}") for n in range(20)], 16),  # per cluster
+    ],
+)
+def test_transfers_are_limited(fetches: list[tuple[str, str]], started: int) -> None:
+    book = Book(LIMITS)
+    for number, (host, pool) in enumerate(fetches):
+        book.ask(a_request(a_fetch(f"p-{number}", f"loc-{number}"), host=host, pool=pool), 0.0)
+    starts = book.take(LATER)
+    assert len(starts) == started
+    end(book, starts[0], LATER)
+    assert len(book.take(LATER)) == 1
+
+
+def test_a_transfer_takes_no_slot() -> None:
+    book = a_book(a_fetch("p-1", "gold-1"), a_fetch("p-2", "gold-1"), a_probe("gold-1"))
+    assert sorted(start.record.kind for start in book.take(LATER)) == ["fetch", "fetch", "slot"]
+
+
+def test_progress_wakes_only_when_it_changed() -> None:
+    book = a_book(a_fetch("p-1"))
+    (start,) = book.take(LATER)
+    progress = Progress(done_bytes=1, total_bytes=2)
+    assert book.progressed(start.record.name, progress)
+    assert not book.progressed(start.record.name, progress)
+    assert book.outcome("fetch-p-1-1") == Running(progress)
+
+
+def test_a_job_that_was_not_created_leaves_its_operations_waiting() -> None:
+    book = a_book(a_blank("v-1"))
+    (start,) = book.take(LATER)
+    book.refused(start.record.name, again=10.0)
+    assert book.outcome("create-v-1") == Pending()
+    (other,) = book.take(2.0)
+    assert other.record.name != start.record.name  # the lane's other slot
+    book.refused(other.record.name, again=11.0)
+    assert book.take(3.0) == []
+    assert book.next_time(3.0) == 10.0
+    assert book.take(10.0)
+
+
+def test_a_job_given_up_keeps_its_names_until_it_is_gone() -> None:
+    book = a_book(a_blank("v-1"))
+    (start,) = book.take(LATER)
+    book.give_up(start.record.name, FailureReason.LOST, "host lost", LATER)
+    assert book.outcome("create-v-1") == Failed(FailureReason.LOST, "host lost", False)
+    assert book.removable(LATER) == [start.record.name]
+    book.settle("create-v-1")
+    book.ask(a_request(a_blank("v-1"), host="node-2"), LATER)
+    assert book.take(2 * LATER) == []
+    book.gone(start.record.name, 3 * LATER)
+    assert book.take(4 * LATER)
+
+
+def test_a_lost_host_does_not_use_up_the_pools_transfers() -> None:
+    book = Book(Limits(fetches_per_pool=1, fetches_per_host=1))
+    book.ask(a_request(a_fetch("p-1", "loc-1"), host="node-1"), 0.0)
+    (start,) = book.take(LATER)
+    book.give_up(start.record.name, FailureReason.LOST, "host lost", LATER)
+    book.ask(a_request(a_fetch("p-2", "loc-1"), host="node-1"), LATER)
+    book.ask(a_request(a_fetch("p-3", "loc-2"), host="node-2"), LATER)
+    assert [ids(later) for later in book.take(2 * LATER)] == [["fetch-p-3-1"]]
+
+
+def test_a_found_job_is_not_started_again() -> None:
+    (start,) = a_book(a_blank("v-1")).take(LATER)
+    book = a_book(a_blank("v-1"))  # asked before the Jobs were listed
+    book.adopt(start.record, LATER)
+    book.ask(a_request(a_blank("v-1")), LATER)
+    assert book.take(2 * LATER) == []
+    end(book, start, 3 * LATER)
+    assert book.outcome("create-v-1") == Succeeded()
+
+
+def test_what_was_found_lost_and_nobody_asks_for_is_dropped() -> None:
+    (start,) = a_book(a_blank("v-1")).take(LATER)
+    book = a_book()
+    book.adopt(start.record, LATER)
+    assert book.outcome("create-v-1") == Running(None)
+    assert book.gone(start.record.name, LATER) == {Key("Volume", "team-a", "create-v-1")}
+    assert book.outcome("create-v-1") is None
