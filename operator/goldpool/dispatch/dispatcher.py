@@ -22,7 +22,7 @@ from goldpool.dispatch.request import Ask, Settle
 from goldpool.dispatch.settings import DispatchSettings
 from goldpool.dispatch.watch import Watched
 from goldpool.kube.port import Change, Key, KubeApi, KubeError, Obj, Resource
-from goldpool.kube.resources import JOB, POD
+from goldpool.kube.resources import JOB, POD, STORAGE_LOCATION
 
 log = structlog.get_logger(__name__)
 
@@ -242,6 +242,7 @@ class Dispatcher:
             case Stopped(report, why) if not flight.stopped:
                 for facts in report.locations if report is not None else ():
                     self._facts[facts.location] = (facts, self._clock())
+                    self._wake(Key(STORAGE_LOCATION.kind, "", facts.location))
                 self._tell(self._book.ended(watched.name, report, self._now(), why))
                 log.info("job ended", job=watched.name, reported=report is not None, why=why)
             case Executing() if flight.record.kind is JobKind.FETCH and not watched.following:

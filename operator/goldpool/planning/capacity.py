@@ -128,7 +128,8 @@ def promised(
         place, name = volume.spec.placement, template_of(volume)
         template = templates.get(name) if name is not None else None
         size = volume_bytes(volume, template, unknown)
-        _add(sums, names.get((place.pool or "", place.host or "")), Promised(size, volume.spec.iops or 0))
+        at = names.get((place.pool or "", place.host or "")) or names.get((place.pool or "", ""))
+        _add(sums, at, Promised(size, volume.spec.iops or 0))
         at = _parent_location(volume, names)
         if name is not None and at is not None and (name, at) not in known:
             known.add((name, at))
