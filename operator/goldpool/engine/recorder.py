@@ -19,6 +19,7 @@ _PER_SECOND: Final = 1 / 60
 _BACKLOG: Final = 1000
 _REMEMBERED: Final = 4096
 _NOTE: Final = 1024
+"""Bytes."""
 _REASON: Final = 128
 
 log = structlog.get_logger(__name__)
@@ -108,14 +109,13 @@ class Recorder:
         metadata = regarding["metadata"]
         # Events are namespaced; those of cluster-scoped objects are kept in "default", where describe looks.
         namespace = metadata.get("namespace") or "default"
-        note = record.note if len(record.note) <= _NOTE else record.note[: _NOTE - 1] + "…"
         return {
             "metadata": {"generateName": f"{metadata['name'][:200]}-", "namespace": namespace},
             "eventTime": micro_time(self._clock.now()),
             "type": record.kind.value,
-            "reason": record.reason[:_REASON],
-            "action": record.action[:_REASON],
-            "note": note,
+            "reason": _cut(record.reason, _REASON),
+            "action": _cut(record.action, _REASON),
+            "note": _cut(record.note, _NOTE),
             "reportingController": self._controller,
             "reportingInstance": self._instance,
             "regarding": {
@@ -127,3 +127,11 @@ class Recorder:
             }
             | ({"namespace": metadata["namespace"]} if metadata.get("namespace") else {}),
         }
+
+
+def _cut(text: str, most: int) -> str:
+    """The server counts bytes, whatever its message says of characters."""
+    encoded = text.encode()
+    if len(encoded) <= most:
+        return text
+    return encoded[: most - 3].decode(errors="ignore") + "…"

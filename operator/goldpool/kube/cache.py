@@ -45,6 +45,12 @@ class _Shelf:
     namespaces: dict[str, dict[Key, None]] = field(default_factory=dict)
     indices: dict[str, _Index] = field(default_factory=dict)
     scopes: list[Scope] = field(default_factory=list)
+    floors: dict[Scope, int] = field(default_factory=dict)
+    """Versions of the last lists: what is older, and was not listed, is gone."""
+
+    def was_unlisted(self, obj: Obj) -> bool:
+        version = version_of(obj)
+        return any(version <= floor and covers(obj) for covers, floor in self.floors.items())
 
 
 class Cache:
@@ -120,13 +126,15 @@ class Cache:
 
     # --- what sources and writers tell
 
-    def upsert(self, resource: Resource, obj: Obj, *, initial: bool = False) -> bool:
-        """True if the object was news."""
+    def upsert(self, resource: Resource, obj: Obj, *, initial: bool = False, listed: bool = False) -> bool:
+        """True if the object was news. ``listed``: it comes from a list that ``remove_unlisted`` will follow."""
         uid = obj["metadata"]["uid"]
         if uid in self._tombstones:
             return False
         key = key_of(resource, obj)
         old = self.at(resource, key)
+        if old is None and not listed and self._shelf(resource).was_unlisted(obj):
+            return False
         if old is not None:
             if version_of(obj) <= version_of(old):
                 return False
@@ -158,8 +166,8 @@ class Cache:
             self.upsert(resource, obj)
 
     def remove_unlisted(self, resource: Resource, listed: Iterable[Key], version: int, covers: Scope) -> Keys:
-        """After a list as of ``version``: drops what ``covers`` claims and the list lacked. What is newer than the
-        list was written while it ran, and stays: the watch that follows will tell."""
+        """After a list as of ``version``: drops what ``covers`` claims and the list lacked, and takes nothing older any
+        more. What is newer than the list was written while it ran, and stays: the watch that follows will tell."""
         present = set(listed)
         shelf = self._shelf(resource)
         vanished = [
@@ -169,6 +177,7 @@ class Cache:
         ]
         for _, obj in vanished:
             self.remove(resource, obj)
+        shelf.floors[covers] = version
         return [key for key, _ in vanished]
 
     # --- inside

@@ -1,15 +1,22 @@
 """Where the API server is and who we are to it: from KUBECONFIG, from the pod, or from the user's own kubeconfig."""
 
 import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
 
 from kubernetes.aio import config as aio_config
 from kubernetes.aio.client import Configuration
+from kubernetes.aio.config import incluster_config
+
+_TOKEN_SECONDS: Final = 60.0
 
 
 async def load_configuration(*, context: str | None = None) -> Configuration:
     """KUBECONFIG if it is set, else the pod's service account, else ``~/.kube/config``.
 
-    In a pod the token file is read again every minute, by a hook that each request runs: the token rotates.
+    In a pod the token's file is read again every minute: the kubelet rotates it within the hour.
     """
     configuration = Configuration()
     if os.environ.get("KUBECONFIG") or "KUBERNETES_SERVICE_HOST" not in os.environ:
@@ -20,6 +27,32 @@ async def load_configuration(*, context: str | None = None) -> Configuration:
             persist_config=False,
         )
     else:
-        aio_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        aio_config.load_incluster_config(  # type: ignore[no-untyped-call]
+            client_configuration=configuration, try_refresh_token=False
+        )
+        follow_token(configuration, Path(incluster_config.SERVICE_TOKEN_FILENAME))
     configuration.connection_pool_maxsize = 0  # watches count too; requests are bounded by the client itself
     return configuration
+
+
+def follow_token(
+    configuration: Configuration, path: Path, *, clock: Callable[[], float] = time.monotonic
+) -> None:
+    """From now on requests carry the token that is in the file, at most a minute late. The library's own hook counts
+    that minute on the wall clock, which may be set back, and fails while the file is being replaced."""
+    read_at = float("-inf")
+
+    def refresh(target: Configuration) -> None:
+        nonlocal read_at
+        if clock() - read_at < _TOKEN_SECONDS:
+            return
+        read_at = clock()
+        try:
+            token = path.read_text().strip()
+        except OSError:
+            return
+        if token:
+            target.api_key["BearerToken"] = f"Bearer {token}"
+
+    configuration.refresh_api_key_hook = refresh  # type: ignore[assignment]
+    refresh(configuration)

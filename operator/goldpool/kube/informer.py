@@ -107,7 +107,7 @@ class Informer:
         initial = not self.synced.is_set()
         for start in range(0, len(objects), _CHUNK):
             for obj in objects[start : start + _CHUNK]:
-                self._cache.upsert(self.resource, obj, initial=initial)
+                self._cache.upsert(self.resource, obj, initial=initial, listed=True)
             await asyncio.sleep(0)
         vanished = self._cache.remove_unlisted(
             self.resource, (key_of(self.resource, obj) for obj in objects), int(version), self._covers

@@ -83,11 +83,9 @@ async def test_what_the_schema_forbids_is_invalid(
 ) -> None:
     metadata = {"name": "a", "namespace": namespace}
     await client.create(toy, a_toy("a", namespace))
+    body, subresource = ({"spec": spec}, "") if status is None else ({"status": status}, "status")
     with pytest.raises(Invalid):
-        if spec is not None:
-            await client.apply(toy, {"metadata": metadata, "spec": spec})
-        else:
-            await client.apply(toy, {"metadata": metadata, "status": status}, subresource="status")
+        await client.apply(toy, {"metadata": metadata, **body}, subresource=subresource)
 
 
 async def test_only_the_very_object_is_deleted(client: KubeClient, toy: Resource, namespace: str) -> None:

@@ -1,5 +1,7 @@
 """Informer, kopf source and sweeper against a real API server whose connection is cut at the worst moments."""
 
+# ruff: noqa: PLR0917 (fixtures are arguments)
+
 import asyncio
 import contextlib
 import secrets

@@ -81,11 +81,14 @@ async def end_all_watches(client: Any, toy: Resource, mark: str) -> None:
 
 
 async def remove_toys(client: Any, toy: Resource, namespace: str = "") -> None:
-    for obj in await client.list(toy, namespace):
+    async def remove(obj: Obj) -> None:
         key = key_of(toy, obj)
         with contextlib.suppress(NotFound, Conflict):
-            await client.merge_patch(toy, key.name, {"metadata": {"finalizers": None}}, key.namespace)
+            if obj["metadata"].get("finalizers"):
+                await client.merge_patch(toy, key.name, {"metadata": {"finalizers": None}}, key.namespace)
             await client.delete(toy, key.name, key.namespace, uid=obj["metadata"]["uid"])
+
+    await asyncio.gather(*(remove(obj) for obj in await client.list(toy, namespace)))
 
 
 async def retry(write: Callable[[], Awaitable[Any]], *, seconds: float = 30.0) -> Any:
