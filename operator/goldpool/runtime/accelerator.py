@@ -80,7 +80,8 @@ async def boot(qemu: str, accelerator: str, cpu: str, disk: Path, seconds: float
     """Why the probe did not end as it should; empty when it did. Raises TimeoutError when it did not end at all."""
     process = await spawn(_probe_command(qemu, accelerator, cpu, disk), PIPE, PIPE)
     try:
-        output, errors = await asyncio.wait_for(process.communicate(), seconds)
+        async with asyncio.timeout(seconds):
+            output, errors = await process.communicate()
     finally:
         kill(process)
         await process.wait()

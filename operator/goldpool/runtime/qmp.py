@@ -31,7 +31,9 @@ class Monitor:
     ) -> Any:
         """Raises MonitorLost, CommandRefused. A command given up on may still be carried out."""
         try:
-            return await asyncio.wait_for(self._client.execute(command, dict(arguments or {})), seconds)
+            # Not wait_for, here and everywhere: until Python 3.12 it can lose a cancellation.
+            async with asyncio.timeout(seconds):
+                return await self._client.execute(command, dict(arguments or {}))
         except ExecuteError as error:
             raise CommandRefused(f"{command}: {error}") from error
         except TimeoutError as error:
@@ -42,10 +44,10 @@ class Monitor:
     async def next_event(self, seconds: float) -> Mapping[str, Any] | None:
         """None after ``seconds`` without one, also on a lost connection: the next command tells."""
         try:
-            event: Mapping[str, Any] = await asyncio.wait_for(self._events.get(), seconds)
+            async with asyncio.timeout(seconds):
+                return await self._events.get()
         except TimeoutError:
             return None
-        return event
 
 
 @asynccontextmanager
@@ -54,7 +56,8 @@ async def connected(socket: Path) -> AsyncIterator[Monitor]:
     client = QMPClient("goldpool.runtime.qmp")
     try:
         try:
-            await asyncio.wait_for(client.connect(str(socket)), _CONNECT_SECONDS)
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                await client.connect(str(socket))
         except (QMPError, OSError, EOFError, TimeoutError) as error:
             raise MonitorLost(f"cannot connect: {error}") from error
         with client.listener() as events:

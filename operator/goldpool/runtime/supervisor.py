@@ -103,7 +103,7 @@ class Supervisor:
         """Follows QEMU until it ends; its exit code. No task and no QEMU outlives this."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                attendants = [tasks.create_task(self._follow()), tasks.create_task(self._end(process))]
+                attendants = [tasks.create_task(self._follow(process)), tasks.create_task(self._end(process))]
                 words = tasks.create_task(self._listen(process))
                 exit_code = await process.wait()
                 for attendant in attendants:
@@ -156,9 +156,12 @@ class Supervisor:
             for line in chunk.decode(errors="replace").splitlines():
                 logs.warning("QEMU said", line=line)
 
-    async def _follow(self) -> None:
-        """Keeps a monitor connected and the guest's state up to date."""
-        while True:
+    async def _follow(self, process: Process) -> None:
+        """Keeps a monitor connected and the guest's state up to date, until QEMU ends.
+
+        It looks for the end itself: a connection that breaks while it is being cancelled raises its own error instead.
+        """
+        while process.returncode is None:
             try:
                 async with connected(self._place.monitor) as monitor:
                     self._monitor = monitor
@@ -290,6 +293,7 @@ class Supervisor:
 
     async def _until_insisted(self, seconds: float) -> None:
         try:
-            await asyncio.wait_for(self._request.insisted.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._request.insisted.wait()
         except TimeoutError:
             return
