@@ -65,7 +65,7 @@ OPERATOR: Final = (
     Grant(Where.DATA_NAMESPACE, "", ("pods",), (*READ, "create", "delete", "patch"),
           "machines, results of Jobs; patch releases the finalizer goldpool.io/stopped"),
     Grant(Where.DATA_NAMESPACE, "", ("pods/log",), ("get",), "progress of transfers"),
-    Grant(Where.DATA_NAMESPACE, "", ("persistentvolumeclaims",), ("get", "list", "create", "delete"),
+    Grant(Where.DATA_NAMESPACE, "", ("persistentvolumeclaims",), (*READ, "create", "delete"),
           "NFS pools are mounted through them"),
     Grant(Where.DATA_NAMESPACE, "coordination.k8s.io", ("leases",), (*READ, "create", "update", "patch", "delete"),
           "the claim on each disk in use"),

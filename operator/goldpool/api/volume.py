@@ -63,7 +63,7 @@ class VolumeSpec(ApiModel):
             "!has(self.storageID) || (has(self.placement) && has(self.placement.pool))",
             "spec.storageID is minted with the binding: do not set it",
         ),
-        positive("size", "spec.size"),
+        positive("size", "spec.size", optional=True),
     )
 
     type: VolumeType = Field(default=VolumeType.DATA, description="Root or Data. Immutable.")
