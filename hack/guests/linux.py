@@ -150,7 +150,7 @@ def _boot_file_system(recipe: Recipe, kernel: Kernel, work: Path) -> Path:
     _empty(image, _BOOT_MIB)
     steps.run(["mkfs.vfat", "-F", "16", "--invariant", image])
     init = Path(__file__).with_name("linux_init.sh").read_bytes()
-    (work / "initrd.img").write_bytes(initramfs(kernel, _BUSYBOX.read_bytes(), init))
+    (work / "initrd.img").write_bytes(initramfs(kernel, _static_busybox(), init))
     (work / "syslinux.cfg").write_text(boot_config(recipe), encoding="ascii")
     files = [kernel.image, work / "initrd.img", work / "syslinux.cfg"]
     steps.run(["mcopy", "-i", image, *files, "::/"])
@@ -176,6 +176,15 @@ def _root_file_system(recipe: Recipe, work: Path) -> Path:
     options = "root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0"
     steps.run(["mkfs.ext4", "-q", "-F", "-E", options, "-d", work / "root", image])
     return image
+
+
+def _static_busybox() -> bytes:
+    content = _BUSYBOX.read_bytes()
+    if b"/ld-linux" in content:
+        raise steps.BuildError(
+            f"{_BUSYBOX} needs libraries that the guest does not have: install busybox-static"
+        )
+    return content
 
 
 def _kernel_package() -> str:
