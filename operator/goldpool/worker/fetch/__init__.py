@@ -1,0 +1,5 @@
+"""Bringing a template's bytes to a pool: mirrors and attempts, one verified pass, the image gate, publication."""
+
+from goldpool.worker.fetch.operation import fetch
+
+__all__ = ["fetch"]

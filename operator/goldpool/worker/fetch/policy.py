@@ -1,0 +1,80 @@
+"""Where a transfer may go. Pure; knows URLs, not sockets."""
+
+from typing import Final
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from goldpool.contracts.operations import FailureReason
+
+SCHEMES: Final = ("http", "https")
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+
+
+class MirrorFailed(Exception):
+    """One mirror did not deliver; the next one may. ``digest`` is the sha256 of a full but wrong body."""
+
+    def __init__(self, reason: FailureReason, message: str, digest: str = "") -> None:
+        super().__init__(f"{reason}: {message}")
+        self.reason = reason
+        self.message = message
+        self.digest = digest
+
+
+def origin(url: str) -> str:
+    """The URL as messages show it: scheme, host and path. Never userinfo, and never a query, which may sign it."""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port is not None else ""
+    except ValueError:
+        return "an invalid URL"
+    host = parts.hostname or ""
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{parts.path}"
+
+
+def forbidden(url: str) -> str | None:
+    """Why nothing is fetched from this URL, or None."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return "the URL is not valid"
+    return _bad_scheme(parts) or _no_host(parts) or _userinfo(parts)
+
+
+def _bad_scheme(parts: SplitResult) -> str | None:
+    if parts.scheme in SCHEMES:
+        return None
+    return f"scheme {parts.scheme or '(none)'!r} is not supported, only {' and '.join(SCHEMES)}"
+
+
+def _no_host(parts: SplitResult) -> str | None:
+    return None if parts.hostname else "the URL names no host"
+
+
+def _userinfo(parts: SplitResult) -> str | None:
+    return "credentials in a URL are refused" if "@" in parts.netloc else None
+
+
+def next_hop(current: str, location: str | None, hops: int, max_redirects: int) -> str:
+    """Where a redirect leads. ``hops`` redirects were followed before. ``SourceRefused`` when it may not."""
+    if not location:
+        raise MirrorFailed(FailureReason.SOURCE_REFUSED, "a redirect without a Location")
+    if hops >= max_redirects:
+        raise MirrorFailed(FailureReason.SOURCE_REFUSED, f"more than {max_redirects} redirects")
+    try:
+        target = urljoin(current, location)
+    except ValueError:
+        raise MirrorFailed(FailureReason.SOURCE_REFUSED, "redirected to an invalid URL") from None
+    if (objection := forbidden(target)) is not None:
+        raise MirrorFailed(FailureReason.SOURCE_REFUSED, f"redirected to {origin(target)}: {objection}")
+    if urlsplit(current).scheme == "https" and urlsplit(target).scheme == "http":
+        raise MirrorFailed(FailureReason.SOURCE_REFUSED, f"redirected from https to {origin(target)}")
+    return target
+
+
+def refusal(status: int) -> FailureReason | None:
+    """What a final status means: None for a full body. A busy server is unreachable, not refusing."""
+    if status == 200:
+        return None
+    if status in {408, 425, 429} or status >= 500:
+        return FailureReason.SOURCE_UNREACHABLE
+    return FailureReason.SOURCE_REFUSED

@@ -1,0 +1,98 @@
+"""What a fetch decides without a socket: where it may go, what fits, what failures add up to."""
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goldpool.contracts.operations import PERMANENT, FailureReason, FetchPolicy, Mirror, Progress
+from goldpool.worker.failures import OperationFailed
+from goldpool.worker.fetch.mirrors import conclude
+from goldpool.worker.fetch.policy import MirrorFailed, forbidden, next_hop, origin
+from goldpool.worker.fetch.progress import Reporter
+from goldpool.worker.fetch.sink import Room
+from goldpool.worker.fetch.verify import Digests
+
+R = FailureReason
+
+
+@given(st.lists(st.lists(st.tuples(st.sampled_from(list(R)), st.sampled_from("ab")), min_size=1), min_size=1))
+def test_a_conclusion_is_permanent_only_if_every_mirror_is_hopeless(tries: list[list[tuple[R, str]]]) -> None:
+    mirrors = [Mirror(url="http://h/p") for _ in tries]
+    failures = {place: [MirrorFailed(*one, one[1]) for one in mine] for place, mine in enumerate(tries)}
+    verdict = conclude(mirrors, failures)
+    if any(mine[-1][0] not in PERMANENT for mine in tries):
+        assert verdict.reason not in PERMANENT
+    assert len(verdict.message) <= 512
+
+
+@given(st.lists(st.binary(max_size=100)))
+def test_digests_do_not_depend_on_how_bytes_arrive(pieces: list[bytes]) -> None:
+    digests = Digests()
+    for piece in pieces:
+        digests.update(piece)
+    assert digests.revision() == hashlib.sha256(b"".join(pieces)).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("current", "location", "target"),
+    [
+        ("http://h/a/b", "c", "http://h/a/c"),
+        ("http://h/a", "https://i/b", "https://i/b"),
+        ("https://h/a", "//i/b", "https://i/b"),
+        ("https://h/a", "http://h/a", None),
+        ("http://h/a", "file:///etc/passwd", None),
+        ("http://h/a", "http://u:p@h/", None),
+        ("http://h/a", "http://[", None),
+        ("http://h/a", None, None),
+    ],
+)
+def test_where_a_redirect_may_lead(current: str, location: str | None, target: str | None) -> None:
+    if target is not None:
+        assert next_hop(current, location, 0, 10) == target
+        return
+    with pytest.raises(MirrorFailed) as refused:
+        next_hop(current, location, 0, 10)
+    assert refused.value.reason is R.SOURCE_REFUSED
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://user:secret@h:8443/a/b?token=x#f", "https://h:8443/a/b"),
+        ("http://[2001:db8::1]:80/a", "http://[2001:db8::1]:80/a"),
+        ("http://h:port/", "an invalid URL"),
+    ],
+)
+def test_messages_show_neither_credentials_nor_queries(url: str, shown: str) -> None:
+    assert origin(url) == shown
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_judged_as_a_url_without_a_crash(text: str) -> None:
+    forbidden(text)
+    origin(text)
+
+
+@pytest.mark.parametrize(
+    ("free", "fits"),
+    [(1000 + 64, True), (999 + 64, False), (0, False)],
+)
+def test_the_reserve_stays_free(free: int, fits: bool) -> None:
+    room = Room(FetchPolicy(reserve_bytes=64), lambda: free)
+    if fits:
+        room.admit(1000)
+        return
+    with pytest.raises(OperationFailed) as full:
+        room.admit(1000)
+    assert full.value.reason is R.POOL_FULL
+
+
+def test_progress_is_told_at_most_once_a_second() -> None:
+    told: list[Progress] = []
+    now = iter([0.0, 0.5, 0.99, 1.0, 1.5, 5.0])
+    reporter = Reporter(told.append, lambda: next(now))
+    for done in range(6):
+        reporter.report(done, None, "m")
+    assert [progress.done_bytes for progress in told] == [0, 3, 5]
