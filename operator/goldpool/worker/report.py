@@ -1,0 +1,44 @@
+"""Making a report fit where it must go: the kubelet keeps the last 4,096 bytes of a termination message."""
+
+import itertools
+from collections.abc import Iterator
+
+from goldpool.contracts.operations import TERMINATION_MESSAGE_LIMIT, Failure, LocationFacts, Report
+from goldpool.worker.failures import shortened
+
+
+def encoded(report: Report, limit: int = TERMINATION_MESSAGE_LIMIT) -> bytes:
+    """The report as JSON of at most ``limit`` bytes that always parses.
+
+    What goes first is what helps least: long texts, then all texts of failures, then failures (counted in
+    ``omitted``, so that they are asked again), and only then what is known of locations.
+    """
+    return next(
+        data for smaller in _ever_smaller(report) if len(data := smaller.model_dump_json().encode()) <= limit
+    )
+
+
+def _ever_smaller(report: Report) -> Iterator[Report]:
+    yield report
+    for length in (160, 60, 0):
+        yield _with(report, [_cut(failure, length) for failure in report.failures], report.locations)
+    silent = [_cut(failure, 0) for failure in report.failures]
+    locations = report.locations
+    for kept in range(len(silent) - 1, -1, -1):
+        yield _with(report, silent[:kept], locations)
+    locations = tuple(
+        facts.model_copy(update={"message": shortened(facts.message, 60)}) for facts in locations
+    )
+    for kept in itertools.chain(range(len(locations), -1, -1)):
+        yield _with(report, [], locations[:kept])
+    # A bitmap of more operations than any batch has: nothing known is still true.
+    yield Report(omitted=len(report.failures))
+
+
+def _cut(failure: Failure, length: int) -> Failure:
+    return failure.model_copy(update={"message": shortened(failure.message, length) if length else ""})
+
+
+def _with(report: Report, failures: list[Failure], locations: tuple[LocationFacts, ...]) -> Report:
+    omitted = report.omitted + len(report.failures) - len(failures)
+    return report.model_copy(update={"failures": tuple(failures), "omitted": omitted, "locations": locations})
