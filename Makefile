@@ -1,0 +1,83 @@
+# Every target with a comment after ## is explained by `make help`. What is longer than a line lives in hack/.
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST = $(BIN)/pytest
+# The cluster's KUBECONFIG, PATH (kubectl, helm) and addresses, for the rest of the line.
+WITH_CLUSTER = eval "$$($(PYTHON) -m hack.cluster env)"
+# Directories of tests whose types mypy holds, too.
+TYPED_TESTS := tests/unit/cli tests/unit/hack
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+##@ See it
+.PHONY: help demo
+help: ## Explain every target
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: venv ## From nothing to running machines on a cluster of this machine's own; prints the tree
+	@$(BIN)/python -m hack.demo
+
+##@ Check it
+.PHONY: test venv packages lint format generate unit cluster e2e
+test: ## Set up everything and run lint and all tests; a cluster that was down is down again afterwards
+	@$(PYTHON) -m hack.pipeline test
+
+venv: ## Make .venv with what requirements/dev.txt pins, or bring it up to date
+	@$(PYTHON) -m hack.pipeline venv
+
+packages: ## Install the Debian packages that builds and tests need
+	@$(PYTHON) -m hack.pipeline packages
+
+lint: venv ## Check style, types, the import rule, generated files and the chart
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy -p hack
+	$(BIN)/mypy --explicit-package-bases $(TYPED_TESTS)
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m hack.generate --check
+	@eval "$$($(PYTHON) -m hack.cluster env 2>/dev/null)"; \
+	if command -v helm >/dev/null; then helm lint --quiet charts/goldpool; else echo "helm lint: left out, no helm"; fi
+
+format: venv ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+generate: venv ## Write CRDs and RBAC anew from the models and the table of rights
+	$(BIN)/python -m hack.generate
+
+unit: venv packages ## Run the unit tests (real qemu-img, files, a loopback HTTP server; no cluster)
+	@export HELM="$$(eval "$$($(PYTHON) -m hack.cluster env 2>/dev/null)"; command -v helm || true)"; \
+	$(PYTEST) -n auto tests/unit
+
+cluster: venv ## Run the tests that need an API server; wants `make cluster-up chart`
+	@$(WITH_CLUSTER); $(PYTEST) tests/cluster
+
+e2e: venv packages ## Run the tests that boot machines; wants `make cluster-up chart`
+	@$(WITH_CLUSTER); $(PYTEST) tests/e2e
+
+##@ The development cluster
+.PHONY: cluster-up cluster-down cluster-status cluster-env images load chart
+cluster-up: ## Start a Kubernetes of three nodes on this machine; builds it the first time, repairs it later
+	@$(PYTHON) -m hack.cluster up
+
+cluster-down: ## End the cluster and remove all it made; built programs and image stores stay
+	@$(PYTHON) -m hack.cluster down
+
+cluster-status: ## Show the cluster's processes, nodes and pools
+	@$(PYTHON) -m hack.cluster status
+
+cluster-env: ## Print exports for a shell: eval "$(make -s cluster-env)"
+	@$(PYTHON) -m hack.cluster env
+
+images: venv ## Build the three container images into one archive, if their sources changed
+	@$(BIN)/python -m hack.images build
+
+load: venv ## Build the images and import them on every node that lacks them
+	@$(PYTHON) -m hack.cluster load "$$($(BIN)/python -m hack.images build | tail -n 1)"
+
+chart: load ## Install or upgrade Goldpool on the cluster by its Helm chart, with the present images
+	@$(PYTHON) -m hack.pipeline chart
