@@ -29,6 +29,20 @@ class TemplateFormat(StrEnum):
 class Source(ApiModel):
     """Where the bytes come from."""
 
+    # The pattern says no as well, but not what to do.
+    rules: ClassVar = (
+        Rule(
+            "self.url.startsWith('http://') || self.url.startsWith('https://')",
+            "spec.source.url: write a URL that begins with http:// or https://",
+            ".url",
+        ),
+        Rule(
+            "!self.url.matches('^[^/]*//[^/?#]*@')",
+            "spec.source.url: remove the user and password; everybody who may read templates would see them",
+            ".url",
+        ),
+    )
+
     url: Annotated[str, StringConstraints(max_length=2048, pattern=r"^https?://[^\s/?#@]+(/[^\s]*)?$")] = (
         Field(description="An http or https URL without user information.")
     )
@@ -56,6 +70,11 @@ class TemplateSpec(ApiModel):
 
     rules: ClassVar = (
         Rule("self.golden == oldSelf.golden", "spec.golden is immutable: register a new Template"),
+        Rule(
+            f"!has(self.checksum) || self.checksum.matches(r'{CHECKSUM_PATTERN}')",
+            "spec.checksum: write sha256: and 64 hex digits, or another algorithm with as many as it has",
+            ".checksum",
+        ),
     )
 
     golden: bool = Field(default=False, description="Whether parents live on golden pools. Immutable.")
