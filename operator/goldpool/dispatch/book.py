@@ -50,7 +50,7 @@ class Book:
             self._take_request(entry, request)
             if entry.job is None:
                 self._queue(entry, now)
-        elif entry.waiting and entry.request is not None and lane_of(entry.request) != lane_of(request):
+        elif entry.waiting and entry.request != request:
             self._unqueue(entry)
             self._take_request(entry, request)
             self._queue(entry, now)

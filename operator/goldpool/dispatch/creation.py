@@ -58,12 +58,18 @@ async def _try(jobs: Jobs, start: Start, *, again: bool) -> Created | Taken:
     # not take the pod of the first, which was created after all, for such a one.
     if not again and (pods := await jobs.unfinished_pods(name)):
         log.info("slot not free", job=name, pods=pods)
-        return Taken(None)
+        return await _holder(jobs, start)
     try:
         job = await jobs.create(start)
     except AlreadyExists:
-        found = await jobs.get(name)
-        ours = found is not None and found["metadata"].get("annotations") == record.annotations(start.record)
-        return Created(found) if found is not None and ours else Taken(found)
+        return await _holder(jobs, start)
     log.info("job created", job=name, operations=len(start.requests), host=start.record.lane.host)
     return Created(job)
+
+
+async def _holder(jobs: Jobs, start: Start) -> Created | Taken:
+    """Who has the name: a Job of exactly these operations is as good as our own, whoever created it."""
+    found = await jobs.get(start.record.name)
+    if found is not None and found["metadata"].get("annotations") == record.annotations(start.record):
+        return Created(found)
+    return Taken(found)

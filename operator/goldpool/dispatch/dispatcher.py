@@ -157,7 +157,6 @@ class Dispatcher:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _pass(self, now: float) -> None:
-        self._book.forget_old(now)
         for start in self._book.take(now):
             self._spawn(self._start(start))
         for name in self._book.removable(now):
@@ -169,6 +168,7 @@ class Dispatcher:
             due = watched.due_at(self._settings)
             flight = self._book.flight(watched.name)
             if due is not None and due <= now and flight is not None and not flight.over:
+                watched.examined_at = now
                 self._spawn(self._examine(watched))
 
     def _next_time(self, now: float, sweep_at: float) -> float:
@@ -183,6 +183,7 @@ class Dispatcher:
     def _sweep(self) -> None:
         """A missed event must not hang an operation: what is in flight is compared with the cache and, where that
         says nothing, with the server."""
+        self._book.forget_old(self._now())
         seen: set[tuple[str, str]] = set()
         for pod in self._cache.list(POD, self._settings.namespace):
             job = job_of(pod)

@@ -35,6 +35,7 @@ class Watched:
     removing: bool = False
     following: bool = False
     told_at: float = float("-inf")
+    examined_at: float = float("-inf")
 
     def sees(self, pod: Obj, now: float) -> None:
         """Takes the pod's newest state. A pod of another Job of this name is none of it."""
@@ -51,7 +52,11 @@ class Watched:
             self.pod_gone = True
 
     def due_at(self, settings: DispatchSettings) -> float | None:
-        """When to look whether it is late."""
+        """When to look (again) whether it is late."""
+        begins = self._late_from(settings)
+        return max(begins, self.examined_at + settings.retry_seconds) if begins is not None else None
+
+    def _late_from(self, settings: DispatchSettings) -> float | None:
         match self.state:
             case Starting():
                 return self.since + settings.start_seconds
@@ -79,8 +84,8 @@ class Watched:
 
     def late(self, obstacle: str, settings: DispatchSettings, now: float) -> Late | None:
         """Why its operations fail now, or None to wait on. ``obstacle`` is the kubelet's last FailedMount, if any."""
-        due = self.due_at(settings)
-        if due is None or now < due:
+        begins = self._late_from(settings)
+        if begins is None or now < begins:
             return None
         match self.state:
             case Unscheduled(message):
