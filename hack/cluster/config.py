@@ -54,6 +54,8 @@ POOLS = (
     Pool("golden", FileSystem.EXT4),
     Pool("standard", FileSystem.EXT4),
     Pool("fast", FileSystem.XFS),
+    Pool("test-golden", FileSystem.EXT4),
+    Pool("test-standard", FileSystem.EXT4),
     Pool("shared", FileSystem.XFS, shared=True),
 )
 

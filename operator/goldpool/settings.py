@@ -10,7 +10,9 @@ PREFIX = "GOLDPOOL_"
 
 
 def _comma_list(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    return (
+        tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    )
 
 
 class Settings(BaseModel):
@@ -32,7 +34,11 @@ class Settings(BaseModel):
     )
     cpu_allocation_ratio: int = Field(default=10, ge=1)
     memory_overhead_bytes: int = Field(
-        default=192 << 20, description="QEMU, its translation buffer and the runtime beside the guest's memory"
+        default=256 << 20,
+        description="the runtime, QEMU and its translation buffer of 128 MiB, beside the guest's memory",
+    )
+    memory_per_disk_bytes: int = Field(
+        default=64 << 20, description="QEMU's table caches: up to 32 MiB for each of a child's two layers"
     )
     pod_priority_class: str = ""
     log_format: str = Field(default="auto", pattern="^(auto|json|console)$")
@@ -43,7 +49,9 @@ class Settings(BaseModel):
     health_port: int = 8080
     sweep_seconds: int = Field(default=300, ge=1)
     probe_seconds: int = Field(default=300, ge=1, description="between looks at an idle location")
-    probe_failed_seconds: int = Field(default=15, ge=1, description="between looks at a location that is not well")
+    probe_failed_seconds: int = Field(
+        default=15, ge=1, description="between looks at a location that is not well"
+    )
     retry_base_seconds: float = Field(default=5, gt=0, description="first pause after a failed operation")
     retry_cap_seconds: float = Field(default=600, gt=0)
     max_plans: int = Field(default=10, ge=1, description="CloudStack's start.retry")
@@ -51,8 +59,12 @@ class Settings(BaseModel):
         default=120, ge=1, description="a first start that takes longer counts as failed"
     )
     unschedulable_seconds: int = Field(default=30, ge=1)
-    restart_cap_seconds: int = Field(default=300, ge=1, description="longest pause before a guest is started again")
-    job_start_seconds: int = Field(default=20, ge=1, description="a storage Job's pod that has not started by then failed")
+    restart_cap_seconds: int = Field(
+        default=300, ge=1, description="longest pause before a guest is started again"
+    )
+    job_start_seconds: int = Field(
+        default=20, ge=1, description="a storage Job's pod that has not started by then failed"
+    )
     job_deadline_seconds: int = Field(default=600, ge=1)
     fetch_connect_seconds: float = 5
     fetch_idle_seconds: float = 30

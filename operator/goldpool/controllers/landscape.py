@@ -12,7 +12,6 @@ from goldpool.api.virtualmachine import Avoided, VirtualMachine
 from goldpool.api.volume import Placement as VolumePlacement
 from goldpool.api.volume import Volume
 from goldpool.controllers.naming import digest
-from goldpool.controllers.template import template_of
 from goldpool.controllers.world import NodeView, World
 from goldpool.engine.plan import Patch
 from goldpool.kube import resources as r
@@ -33,6 +32,7 @@ from goldpool.planning.placement import (
     place,
     place_volume,
 )
+from goldpool.planning.references import template_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ class _Snapshot:
     unknown_parent_bytes: int
 
     def wish(self, volume: Volume) -> DiskWish:
-        name = template_of(volume)
+        name = template_of(volume) or ""
         template = self.templates.get(name)
         wish = volume.spec.placement
         fresh = wish is not None and volume.spec.storage_id is None

@@ -13,6 +13,9 @@ RETRY_ANNOTATION: Final = "goldpool.io/retry"
 MADE_FOR_ANNOTATION: Final = "goldpool.io/made-for"
 """UID of the VirtualMachine a root Volume was made for."""
 
+PARENTS_ANNOTATION: Final = "goldpool.io/parents"
+"""On VM pods: names of the parents they read, a witness against those parents' removal."""
+
 LABEL_MANAGED: Final = "app.kubernetes.io/managed-by"
 LABEL_TEMPLATE_UID: Final = "goldpool.io/template-uid"
 LABEL_VM_UID: Final = "goldpool.io/virtualmachine-uid"

@@ -9,7 +9,6 @@ from typing import Any
 from goldpool.api.conditions import Reason
 from goldpool.api.model import human_bytes
 from goldpool.api.parent import Parent, ParentState, ParentStatus
-from goldpool.api.references import Blocker
 from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import StoragePool
 from goldpool.api.template import Template
@@ -18,8 +17,13 @@ from goldpool.contracts.layout import ImageFormat
 from goldpool.contracts.operations import DeleteParent, Fetch, FetchPolicy, Mirror
 from goldpool.controllers.backing import executing_host, mount_of, tolerations_of
 from goldpool.controllers.checksum import checksum
-from goldpool.controllers.naming import FINALIZER, RETRY_ANNOTATION, OperationIds, source_hash
-from goldpool.controllers.template import template_of
+from goldpool.controllers.naming import (
+    FINALIZER,
+    PARENTS_ANNOTATION,
+    RETRY_ANNOTATION,
+    OperationIds,
+    source_hash,
+)
 from goldpool.controllers.verdict import (
     Verdict,
     blocked,
@@ -27,7 +31,7 @@ from goldpool.controllers.verdict import (
     conditions,
     good,
     moment,
-    seconds_since,
+    named,
     stalled,
     timestamp,
 )
@@ -38,6 +42,9 @@ from goldpool.dispatch.request import Ask, Request, Settle
 from goldpool.engine.plan import AddFinalizer, Delete, EventKind, Plan, Record, RemoveFinalizer
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, Obj
+from goldpool.planning.backoff import delay
+from goldpool.planning.references import Users, users_of_parent, uses_parent
+from goldpool.planning.retention import Keep, Retire, judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +64,15 @@ class Observed:
     mount: LocationMount | None
     fetch: Outcome | None
     removal: Outcome | None
-    users: tuple[Blocker, ...]
+    users: Users
     """Of the cache; once the copy is Retiring, of the API server itself: volumes, VM pods and Jobs."""
     waiting: int
     """Volumes bound here whose child is not made yet: they want the copy."""
     prepared: bool
-    last_copy_named: bool
-    """No other copy of this revision is Ready, and some volume names the revision."""
+    copies: tuple[Parent, ...]
+    """All of the template, this one among them."""
+    volumes: tuple[Volume, ...]
+    """All of the template."""
     policy: FetchPolicy
     base_seconds: float
     cap_seconds: float
@@ -93,7 +102,7 @@ class ParentController:
         pool, location = world.pool(spec.pool), world.location(spec.location)
         node = world.node(spec.host) if spec.host else None
         volumes = world.volumes_of_template(spec.template)
-        users = users_of(parent, volumes, self._location_of)
+        users = users_of_parent(parent, volumes)
         if status.state is ParentState.RETIRING and not users:
             users = await self._witnesses(parent)
         attempt = status.attempt or 1
@@ -118,9 +127,10 @@ class ParentController:
             fetch=world.dispatcher.outcome(OperationIds.fetch(parent.metadata.name, attempt)),
             removal=world.dispatcher.outcome(OperationIds.delete_parent(parent.metadata.name)),
             users=users,
-            waiting=sum(_waits_for(v, parent, self._location_of) for v in volumes),
+            waiting=sum(v.status.created_time is None and uses_parent(v, parent) for v in volumes),
             prepared=template is not None and spec.pool in template.spec.prepare.pools,
-            last_copy_named=_last_copy_named(parent, world.parents_of_template(spec.template), volumes),
+            copies=tuple(world.parents_of_template(spec.template)),
+            volumes=tuple(volumes),
             policy=FetchPolicy(
                 attempts=settings.fetch_attempts,
                 connect_seconds=settings.fetch_connect_seconds,
@@ -134,24 +144,16 @@ class ParentController:
             now=world.now(),
         )
 
-    def _location_of(self, pool: str, host: str) -> str:
-        found = self._world.pool(pool)
-        return self._world.location_for(found, host) if found is not None else ""
-
-    async def _witnesses(self, parent: Parent) -> tuple[Blocker, ...]:
+    async def _witnesses(self, parent: Parent) -> Users:
         """Three independent ones, read from the API server: a finalizer can be stripped, a cache can be stale."""
         world, name = self._world, parent.metadata.name
-        volumes = [v for v in await world.fresh_volumes() if template_of(v) == parent.spec.template]
         pods = [
-            Blocker(kind="Pod", namespace=p["metadata"]["namespace"], name=p["metadata"]["name"])
+            p["metadata"]["name"]
             for p in await world.fresh_pods()
-            if name in (p["metadata"].get("annotations") or {}).get("goldpool.io/parents", "").split(",")
+            if name in (p["metadata"].get("annotations") or {}).get(PARENTS_ANNOTATION, "").split(",")
         ]
-        jobs = [
-            Blocker(kind="Job", namespace=world.settings.data_namespace, name=job)
-            for job in await world.dispatcher.users_of(name)
-        ]
-        return (*users_of(parent, volumes, self._location_of), *pods, *jobs)
+        jobs = await world.dispatcher.users_of(name)
+        return users_of_parent(parent, await world.fresh_volumes(), pods=pods, jobs=jobs)
 
     def plan(self, observed: Observed) -> Plan:
         return plan(observed)
@@ -220,14 +222,18 @@ def reason_to_go(o: Observed) -> str | None:
     wanted = o.prepared or o.waiting > 0
     if status.state is ParentState.FAILED and not wanted and not status.permanent:
         return "the fetch failed and nobody waits for it"
-    unused = status.state is ParentState.READY and not o.users and not wanted and not o.last_copy_named
     if (
-        unused
-        and seconds_since(status.unused_since, o.now) >= o.template.spec.retention
+        status.state is ParentState.READY
+        and not wanted
+        and isinstance(judged(o), Retire)
         and status.unused_since
     ):
         return "nobody has used the copy for spec.retention"
     return None
+
+
+def judged(o: Observed) -> Keep | Retire:
+    return judge(o.parent, o.template, o.users, o.copies, o.volumes, now=o.now)
 
 
 def _fetch(o: Observed) -> Plan:
@@ -320,7 +326,7 @@ def _ask_fetch(o: Observed, attempt: int, operation: str) -> Plan:
 
 def _failed(o: Observed, failure: Failed, attempt: int, operation: str) -> Plan:
     failures = (o.parent.status.failures or 0) + 1
-    pause = min(o.cap_seconds, o.base_seconds * 2 ** (failures - 1)) * (0.5 + o.jitter / 2)
+    pause = delay(failures, o.jitter, first=o.base_seconds, longest=o.cap_seconds)
     verdict = (
         stalled(Reason.SOURCE_INVALID, failure.message)
         if failure.permanent
@@ -376,15 +382,22 @@ def _keep(o: Observed) -> Plan:
             status=_status(o, stalled(Reason.REVISION_MISMATCH, message), state=ParentState.FAILED,
                            failure="RevisionMismatch", permanent=True)
         )  # fmt: skip
-    idle = not o.users and not o.prepared and o.waiting == 0
-    since = status.unused_since or timestamp(o.now)
-    left = o.template.spec.retention - seconds_since(since, o.now)
-    message = f"{len(o.users)} volume(s) depend on it" if o.users else "nobody uses it"
+    verdict = judged(o)
+    since = verdict.unused_since if o.waiting == 0 else None
+    message = f"{o.users.total} volume(s) depend on it" if o.users else "nobody uses it"
+    left = (
+        (verdict.retire_time - o.now).total_seconds()
+        if isinstance(verdict, Keep) and verdict.retire_time
+        else None
+    )
     return Plan(
         status=_status(
-            o, good(Reason.READY, message), state=ParentState.READY, unused_since=since if idle else None
+            o,
+            good(Reason.READY, message),
+            state=ParentState.READY,
+            unused_since=timestamp(since) if since else None,
         ),
-        again_after=max(left, 1.0) if idle and not o.last_copy_named else None,
+        again_after=max(left, 1.0) if left is not None else None,
     )
 
 
@@ -431,50 +444,12 @@ def _retire(o: Observed) -> Plan:
     )
 
 
-def users_of(
-    parent: Parent, volumes: Iterable[Volume], location_of: Callable[[str, str], str]
-) -> tuple[Blocker, ...]:
-    """Volumes that depend on the copy, or are bound to its location and about to."""
-    names = {
-        (v.metadata.namespace, v.metadata.name)
-        for v in volumes
-        if v.status.parent == parent.metadata.name or _waits_for(v, parent, location_of)
-    }
-    return tuple(Blocker(kind="Volume", namespace=ns, name=n) for ns, n in sorted(names))
-
-
-def _waits_for(volume: Volume, parent: Parent, location_of: Callable[[str, str], str]) -> bool:
-    place, status = volume.spec.placement, volume.status
-    if (
-        place is None
-        or not volume.spec.storage_id
-        or place.parent_pool != parent.spec.pool
-        or volume.deleting
-    ):
-        return False
-    made = status.created_time is not None and status.storage_id == volume.spec.storage_id
-    return not made and location_of(place.parent_pool, place.host or "") == parent.spec.location
-
-
-def _last_copy_named(parent: Parent, others: Iterable[Parent], volumes: Iterable[Volume]) -> bool:
-    revision = parent.status.revision
-    if revision is None or not any(v.status.revision == revision for v in volumes):
-        return False
-    return not any(
-        p.metadata.name != parent.metadata.name
-        and p.status.revision == revision
-        and p.status.state is ParentState.READY
-        and not p.deleting
-        for p in others
-    )
-
-
 def _names(o: Observed) -> str:
-    return f"{len(o.users)} user(s): " + ", ".join(f"{b.kind} {b.namespace}/{b.name}" for b in o.users[:3])
+    return f"{o.users.total} user(s): {named(o.users)}"
 
 
 def _unchanged(o: Observed) -> dict[str, Any]:
-    return o.parent.status.model_copy(update={"children": len(o.users)}).to_dict()
+    return o.parent.status.model_copy(update={"children": o.users.total}).to_dict()
 
 
 def _status(o: Observed, verdict: Verdict, **changes: Any) -> dict[str, Any]:
@@ -489,9 +464,9 @@ def _status(o: Observed, verdict: Verdict, **changes: Any) -> dict[str, Any]:
         update={
             "observed_generation": o.parent.metadata.generation,
             "conditions": found.conditions,
-            "children": len(o.users),
-            "blockers": list(o.users[:10]) if o.parent.deleting else [],
-            "blockers_total": len(o.users) if o.parent.deleting else None,
+            "children": o.users.total,
+            "blockers": list(o.users.blockers) if o.parent.deleting else [],
+            "blockers_total": o.users.total if o.parent.deleting else None,
             **changes,
         }
     ).to_dict()

@@ -8,18 +8,18 @@ from typing import Any
 
 from goldpool.api.conditions import ConditionStatus, ConditionType, Reason
 from goldpool.api.model import API_VERSION
-from goldpool.api.references import Blocker, CopyException
+from goldpool.api.references import CopyException
 from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import PoolState, Scope, StoragePool, StoragePoolStatus
 from goldpool.controllers.backing import nfs_claim_name
 from goldpool.controllers.naming import FINALIZER, LABEL_MANAGED, MANAGED_BY, location_name
-from goldpool.controllers.verdict import Verdict, blocked, busy, conditions, good, stalled
+from goldpool.controllers.verdict import Verdict, blocked, busy, conditions, good, named, stalled
 from goldpool.controllers.world import NodeView, World
 from goldpool.engine.plan import AddFinalizer, Create, Delete, EventKind, Plan, Record, RemoveFinalizer
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, Obj
+from goldpool.planning.references import Users, users_of_pool
 
-_BLOCKERS = 10
 _EXCEPTIONS = 20
 
 
@@ -33,7 +33,7 @@ class Observed:
     locations: tuple[StorageLocation, ...]
     other_paths: tuple[tuple[str, str], ...]
     """(pool, path) of every other hostPath pool."""
-    users: tuple[Blocker, ...]
+    users: Users
     """Volumes on the pool or with their parent on it; read from the API server itself while the pool is deleted."""
     parents: int
     parents_ready: int
@@ -60,14 +60,10 @@ class StoragePoolController:
         pool = StoragePool.read(raw)
         name = pool.metadata.name
         placed, above = world.volumes_in(name), world.volumes_with_parent_in(name)
-        users = _users([*placed, *above])
+        users = users_of_pool(name, (*placed, *above))
         if pool.deleting and not users:
             # Releasing the finalizer is destructive, so it never rests on the cache alone.
-            fresh = await world.fresh_volumes()
-            users = _users(
-                v for v in fresh
-                if v.spec.placement is not None and name in (v.spec.placement.pool, v.spec.placement.parent_pool)
-            )  # fmt: skip
+            users = users_of_pool(name, await world.fresh_volumes())
         parents = world.parents_in(name)
         claim = nfs_claim_name(pool)
         return Observed(
@@ -260,10 +256,7 @@ def _removal(o: Observed) -> Plan:
     if FINALIZER not in o.pool.metadata.finalizers:
         return Plan()
     if o.users:
-        names = ", ".join(f"{b.kind} {b.namespace}/{b.name}" for b in o.users[:3])
-        sentence = (
-            f"{len(o.users)} volume(s) use the pool: {names}; delete them or the machines they belong to"
-        )
+        sentence = f"{o.users.total} volume(s) use the pool: {named(o.users)}; delete them or their machines"
         return Plan(
             effects=(Record(o.raw, EventKind.WARNING, Reason.DELETION_BLOCKED, "Delete", sentence),),
             status=_status(o, blocked(sentence)),
@@ -302,8 +295,8 @@ def _status(o: Observed, verdict: Verdict) -> dict[str, Any]:
         children=o.children,
         volumes=o.volumes,
         exceptions=_exceptions(o),
-        blockers=list(o.users[:_BLOCKERS]) if o.pool.deleting else [],
-        blockers_total=len(o.users) if o.pool.deleting else None,
+        blockers=list(o.users.blockers) if o.pool.deleting else [],
+        blockers_total=o.users.total if o.pool.deleting else None,
     ).to_dict()
 
 
@@ -315,11 +308,6 @@ def _phase(o: Observed, verdict: Verdict, usable: int) -> str:
     if verdict.ready:
         return "Ready" if verdict.reason is Reason.READY else str(verdict.reason)
     return "Degraded" if usable else "Initializing"
-
-
-def _users(volumes: Iterable[Any]) -> tuple[Blocker, ...]:
-    names = {(v.metadata.namespace, v.metadata.name) for v in volumes}
-    return tuple(Blocker(kind="Volume", namespace=ns, name=n) for ns, n in sorted(names))
 
 
 def _pools_named(change: Change, *paths: tuple[str, ...]) -> Iterable[Key]:

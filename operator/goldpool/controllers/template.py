@@ -8,7 +8,7 @@ from typing import Any
 from goldpool.api.conditions import Reason
 from goldpool.api.model import API_VERSION
 from goldpool.api.parent import Parent, ParentState
-from goldpool.api.references import Blocker, CopyException
+from goldpool.api.references import CopyException
 from goldpool.api.template import PoolRef, Template, TemplateStatus
 from goldpool.api.volume import Volume
 from goldpool.controllers.naming import (
@@ -20,11 +20,12 @@ from goldpool.controllers.naming import (
     parent_name,
     source_hash,
 )
-from goldpool.controllers.verdict import Verdict, blocked, busy, conditions, good, stalled
+from goldpool.controllers.verdict import Verdict, blocked, busy, conditions, good, named, stalled
 from goldpool.controllers.world import World
 from goldpool.engine.plan import AddFinalizer, Create, EventKind, Plan, Record, RemoveFinalizer
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, Obj
+from goldpool.planning.references import Users, bound, users_of_template
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Observed:
     parents: tuple[Parent, ...]
     """Fresh from the API server when a copy has to be made, because a cache that misses one would fetch twice."""
     wanted: tuple[Wanted, ...]
-    users: tuple[Blocker, ...]
+    users: Users
     """Bound volumes; fresh from the API server before the template goes."""
     children: dict[str, int]
     """Volumes per pool of their parent."""
@@ -70,12 +71,11 @@ class TemplateController:
         template = Template.read(raw)
         name = template.metadata.name
         volumes = world.volumes_of_template(name)
-        users = _users(volumes)
+        users = _users(name, volumes)
         parents = [p for p in world.parents_of_template(name) if p.spec.template_uid == template.metadata.uid]
         wanted = () if template.deleting else tuple(self._wanted(template, volumes))
         if template.deleting and not users and not parents:
-            fresh = [v for v in await world.fresh_volumes() if template_of(v) == name]
-            users = _users(fresh)
+            users = _users(name, await world.fresh_volumes())
             parents = await world.fresh_parents(template.metadata.uid)
         elif missing(wanted, parents, source_hash(raw["spec"])):
             parents = await world.fresh_parents(template.metadata.uid)
@@ -258,8 +258,7 @@ def _removal(o: Observed) -> Plan:
     if FINALIZER not in o.template.metadata.finalizers:
         return Plan()
     if o.users:
-        names = ", ".join(f"{b.kind} {b.namespace}/{b.name}" for b in o.users[:3])
-        sentence = f"{len(o.users)} volume(s) depend on the template: {names}; delete them or their machines"
+        sentence = f"{o.users.total} volume(s) depend on the template: {named(o.users)}; delete them or their machines"
         return Plan(
             effects=(Record(o.raw, EventKind.WARNING, Reason.DELETION_BLOCKED, "Delete", sentence),),
             status=_status(o, blocked(sentence)),
@@ -300,8 +299,8 @@ def _status(o: Observed, verdict: Verdict) -> dict[str, Any]:
             for p in {p.spec.location: p for p in o.parents if p.status.state is ParentState.FAILED}.values()
         ][:20],
         retry=o.template.metadata.annotations.get(RETRY_ANNOTATION),
-        blockers=list(o.users[:10]) if o.template.deleting else [],
-        blockers_total=len(o.users) if o.template.deleting else None,
+        blockers=list(o.users.blockers) if o.template.deleting else [],
+        blockers_total=o.users.total if o.template.deleting else None,
     ).to_dict()
 
 
@@ -339,16 +338,9 @@ def _phase(o: Observed, verdict: Verdict, ready: int) -> str:
     return "Degraded" if ready else "Fetching"
 
 
-def template_of(volume: Volume) -> str:
-    """Name of the template a volume is a child of; empty for an empty disk."""
-    source = volume.spec.source
-    return source.template_ref.name if source is not None and source.template_ref is not None else ""
-
-
-def _users(volumes: Iterable[Volume]) -> tuple[Blocker, ...]:
+def _users(name: str, volumes: Iterable[Volume]) -> Users:
     """A volume that was never bound holds nothing up: it only waits."""
-    names = {(v.metadata.namespace, v.metadata.name) for v in volumes if v.spec.storage_id or v.status.parent}
-    return tuple(Blocker(kind="Volume", namespace=ns, name=n) for ns, n in sorted(names))
+    return users_of_template(name, (v for v in volumes if bound(v) or v.status.parent))
 
 
 def _matters(change: Change) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from goldpool.api.conditions import Condition, ConditionStatus, ConditionType, Reason
+from goldpool.planning.references import Users
 
 _MESSAGE_LIMIT = 1024
 
@@ -45,6 +46,16 @@ def stalled(reason: Reason, message: str) -> Verdict:
 
 def blocked(message: str) -> Verdict:
     return Verdict(ready=False, reason=Reason.DELETION_BLOCKED, message=message, blocked=message)
+
+
+def named(users: Users) -> str:
+    """The first three by name, for a sentence."""
+    first = (
+        f"{b.kind} {b.namespace}/{b.name}" if b.namespace else f"{b.kind} {b.name}"
+        for b in users.blockers[:3]
+    )
+    more = f" and {users.total - 3} more" if users.total > 3 else ""
+    return ", ".join(first) + more
 
 
 def conditions(

@@ -18,7 +18,6 @@ from goldpool.contracts.operations import CreateBlank, CreateChild, DeleteVolume
 from goldpool.controllers.backing import executing_host, mount_of, tolerations_of
 from goldpool.controllers.landscape import Bind, Landscape
 from goldpool.controllers.naming import FINALIZER, OperationIds, lease_name, storage_id
-from goldpool.controllers.template import template_of
 from goldpool.controllers.verdict import Verdict, blocked, busy, conditions, good, stalled, timestamp, waiting
 from goldpool.controllers.world import BY_PARENT, World
 from goldpool.dispatch.mounts import LocationMount
@@ -27,7 +26,9 @@ from goldpool.dispatch.request import Ask, Request, Settle
 from goldpool.engine.plan import AddFinalizer, EventKind, Plan, Record, RemoveFinalizer
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, Obj
+from goldpool.planning.backoff import delay
 from goldpool.planning.placement import DiskPlacement, Unplaceable
+from goldpool.planning.references import template_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class VolumeController:
             return None
         volume = Volume.read(raw)
         spec, status = volume.spec, volume.status
-        template = world.template(template_of(volume)) if template_of(volume) else None
+        template = world.template(wanted) if (wanted := template_of(volume)) else None
         wish = spec.placement
         place, parent_location = None, None
         if wish is not None and wish.pool is not None and spec.storage_id:
@@ -284,7 +285,7 @@ def _make(o: Observed) -> Plan:
                 afterwards=(Settle(operation),),
             )
         case Failed(reason=reason, message=message, permanent=permanent):
-            pause = o.base_seconds * 2 ** min(attempt, 6)
+            pause = delay(attempt + 1, 0.5, first=o.base_seconds)
             told = Record(o.raw, EventKind.WARNING, str(reason), "Create", message)
             verdict = (
                 stalled(Reason.VOLUME_FAILED, message) if permanent else busy(Reason.VOLUME_FAILED, message)

@@ -36,6 +36,7 @@ class VirtualMachineController:
             priority_class=settings.pod_priority_class,
             cpu_allocation_ratio=settings.cpu_allocation_ratio,
             memory_overhead_bytes=settings.memory_overhead_bytes,
+            memory_per_disk_bytes=settings.memory_per_disk_bytes,
         )
         self._limits = Limits(
             max_plans=settings.max_plans,

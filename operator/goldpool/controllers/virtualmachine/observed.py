@@ -46,6 +46,7 @@ class PodSettings:
     priority_class: str
     cpu_allocation_ratio: int
     memory_overhead_bytes: int
+    memory_per_disk_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from goldpool.controllers.naming import (
     LABEL_VM_NAMESPACE,
     LABEL_VM_UID,
     MANAGED_BY,
+    PARENTS_ANNOTATION,
     RESERVED_PREFIXES,
     STOPPED_FINALIZER,
     lease_name,
@@ -34,8 +35,6 @@ from goldpool.controllers.world import NodeView
 from goldpool.dispatch.mounts import directory_volume
 from goldpool.kube.port import Obj
 
-PARENTS_ANNOTATION: Final = "goldpool.io/parents"
-"""Names of the parents the pod reads: a witness against their removal."""
 _GRACE_BEYOND_STOP: Final = 30
 _TMP: Final = "/tmp"  # noqa: S108 - an emptyDir of the pod
 _REJECTED: Final = frozenset(
@@ -48,7 +47,7 @@ def pod_manifest(o: Observed) -> Obj:
     machine, settings = o.machine, o.pods
     metadata, spec = machine.metadata, machine.spec
     volumes, mounts = _storage(o.disks)
-    memory = spec.memory + settings.memory_overhead_bytes
+    memory = spec.memory + settings.memory_overhead_bytes + settings.memory_per_disk_bytes * len(o.disks)
     root_lease = o.root.lease or {}
     labels = {k: v for k, v in metadata.labels.items() if not k.startswith(RESERVED_PREFIXES)}
     container = {
@@ -62,6 +61,12 @@ def pod_manifest(o: Observed) -> Obj:
             "periodSeconds": 1,
             "timeoutSeconds": 2,
             "failureThreshold": 1,
+        },
+        "livenessProbe": {
+            "httpGet": {"path": "/live", "port": "health"},
+            "periodSeconds": 20,
+            "timeoutSeconds": 10,
+            "failureThreshold": 6,
         },
         "resources": {
             "requests": {
