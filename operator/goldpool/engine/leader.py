@@ -125,8 +125,10 @@ class Leader:
         return now - self._watched[1] >= duration
 
     async def _renew(self) -> None:
+        pause = self._terms.retry_period
         while True:
-            await asyncio.sleep(self._terms.retry_period)
+            await asyncio.sleep(pause)
+            pause = self._terms.retry_period
             left = self._valid_until - self._clock.monotonic()
             if left <= 0:
                 return self._lose("renew deadline passed")
@@ -139,6 +141,7 @@ class Leader:
             except (Conflict, NotFound):
                 if not await self._still_ours():
                     return self._lose("lease taken")
+                pause = 0.0
             except (KubeError, TimeoutError) as error:
                 log.warning(
                     "lease not renewed", lease=self._name, error=str(error) or "timeout", left=round(left, 1)

@@ -193,8 +193,11 @@ class WorkQueue(Generic[K]):
             self._arm()
             try:
                 await waiter
-            finally:
+            except asyncio.CancelledError:
                 self._waiters.pop(waiter, None)
+                self._wake()  # the wake-up may have been meant for us, and must reach another
+                raise
+            self._waiters.pop(waiter, None)
         raise QueueClosed
 
     def done(self, key: K) -> None:
