@@ -69,6 +69,7 @@ OPERATOR: Final = (
           "NFS pools are mounted through them"),
     Grant(Where.DATA_NAMESPACE, "coordination.k8s.io", ("leases",), (*READ, "create", "update", "patch", "delete"),
           "the claim on each disk in use"),
+    Grant(Where.DATA_NAMESPACE, "events.k8s.io", ("events",), ("list",), "why a storage Job's pod does not start"),
     Grant(Where.OWN_NAMESPACE, "coordination.k8s.io", ("leases",), (*READ, "create", "update", "patch"),
           "leader election"),
 )  # fmt: skip

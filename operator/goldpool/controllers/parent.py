@@ -431,6 +431,8 @@ def _retire(o: Observed) -> Plan:
                 o, busy(Reason.WAITING_FOR_HOST, "its host is not ready"), state=ParentState.RETIRING
             )
         )
+    # A transfer that is under way would hold the name for as long as it lasts: it is called off.
+    stop = (Settle(OperationIds.fetch(name, o.parent.status.attempt or 1)),) if o.fetch is not None else ()
     request = Request(
         operation=DeleteParent(id=operation, location=o.parent.spec.location, parent=name),
         mount=o.mount,
@@ -439,7 +441,7 @@ def _retire(o: Observed) -> Plan:
         tolerations=tolerations_of(o.pool.spec.tolerations),
     )
     return Plan(
-        effects=(Ask(request),),
+        effects=(*stop, Ask(request)),
         status=_status(o, busy(Reason.RETIRING, "its bytes are being removed"), state=ParentState.RETIRING),
     )
 

@@ -447,7 +447,8 @@ def _removal(o: Observed) -> Plan:
     release = RemoveFinalizer(r.VOLUME, o.raw, FINALIZER)
     placement = o.volume.spec.placement
     ours = placement is not None and placement.volume_uid == o.volume.metadata.uid
-    begun = o.volume.status.storage_id is not None
+    # The operation is asked for before the status says so.
+    begun = o.volume.status.storage_id is not None or o.creation is not None
     if o.volume.spec.storage_id is None or not ours or not begun or o.place is None or not o.place.node_known:
         # Nothing was made, or it belongs to another object, or its place is gone for good.
         return Plan(effects=(release,))

@@ -58,7 +58,7 @@ class Book:
             self._take_request(entry, request)
 
     def settle(self, operation_id: str) -> None:
-        """Forgotten. One that is in flight goes on, and its result is nobody's."""
+        """Forgotten. One that is in flight goes on, and its result is nobody's; only a transfer is called off."""
         entry = self._entries.pop(operation_id, None)
         if entry is not None and entry.waiting:
             self._unqueue(entry)
@@ -85,8 +85,12 @@ class Book:
 
     def removable(self, now: float) -> list[str]:
         """Jobs that nobody needs any more: all they did is settled, or it has been kept here for long enough while
-        others wait for the slot."""
-        return [name for name, flight in self._flights.items() if flight.over and self._unneeded(flight, now)]
+        others wait for the slot; or a transfer nobody wants any longer, which would hold its names for hours."""
+        return [
+            name
+            for name, flight in self._flights.items()
+            if (self._unneeded(flight, now) if flight.over else self._is_unwanted_fetch(flight))
+        ]
 
     def forget_old(self, now: float) -> None:
         """Drops outcomes that nobody settled for so long that nobody will."""
@@ -273,6 +277,9 @@ class Book:
     def _carried(self, flight: Flight) -> list[Entry]:
         found = (self._entries.get(operation.id) for operation in flight.record.operations)
         return [entry for entry in found if entry is not None and entry.job == flight.record.name]
+
+    def _is_unwanted_fetch(self, flight: Flight) -> bool:
+        return flight.record.kind is JobKind.FETCH and not self._carried(flight)
 
     def _unneeded(self, flight: Flight, now: float) -> bool:
         assert flight.over_at is not None

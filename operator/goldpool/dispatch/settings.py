@@ -32,7 +32,7 @@ class DispatchSettings:
 
     image: str
     namespace: str = "goldpool-data"
-    service_account: str = "goldpool-worker"
+    service_account: str = "goldpool-workload"
     image_pull_policy: str = "IfNotPresent"
     command: tuple[str, ...] = ()
     requests: dict[str, str] = field(default_factory=lambda: {"cpu": "20m", "memory": "48Mi"})

@@ -256,6 +256,14 @@ def test_settling_what_is_in_flight_lets_it_go_on() -> None:
     assert book.take(4 * LATER)
 
 
+def test_a_transfer_nobody_wants_any_longer_is_called_off() -> None:
+    book = a_book(a_fetch("p-1"))
+    (start,) = book.take(LATER)
+    assert book.removable(LATER) == []
+    book.settle("fetch-p-1-1")
+    assert book.removable(LATER) == [start.record.name]
+
+
 def test_a_settled_operation_in_flight_is_not_started_again() -> None:
     book = a_book(a_probe())
     (start,) = book.take(LATER)
