@@ -35,7 +35,7 @@ from goldpool.controllers.verdict import (
     stalled,
     timestamp,
 )
-from goldpool.controllers.world import World
+from goldpool.controllers.world import World, differs, going, readiness
 from goldpool.dispatch.mounts import LocationMount
 from goldpool.dispatch.outcome import Failed, Outcome, Running, Succeeded
 from goldpool.dispatch.request import Ask, Request, Settle
@@ -169,16 +169,19 @@ class ParentController:
                         r.PARENT, "template", (change.new or change.old or {})["spec"]["template"]
                     ):
                         yield Key("Parent", "", other["metadata"]["name"])
-            case r.TEMPLATE | r.VOLUME:
-                for template in {
-                    t for obj in (change.old, change.new) if obj for t in _templates(change, obj)
-                }:
-                    for obj in world.cache.by_index(r.PARENT, "template", template):
-                        yield Key("Parent", "", obj["metadata"]["name"])
-            case r.STORAGE_LOCATION | r.STORAGE_POOL:
+            case r.TEMPLATE if differs(change, _of_template):
+                yield from self._copies_of({change.key.name})
+            case r.VOLUME if differs(change, _of_volume):
+                yield from self._copies_of({_template_of(obj) for obj in (change.old, change.new) if obj})
+            case r.STORAGE_LOCATION | r.STORAGE_POOL if differs(change, readiness):
                 index = "location" if change.resource is r.STORAGE_LOCATION else "pool"
                 for obj in world.cache.by_index(r.PARENT, index, change.key.name):
                     yield Key("Parent", "", obj["metadata"]["name"])
+
+    def _copies_of(self, templates: Iterable[str]) -> Iterable[Key]:
+        for template in templates:
+            for obj in self._world.cache.by_index(r.PARENT, "template", template):
+                yield Key("Parent", "", obj["metadata"]["name"])
 
 
 def plan(o: Observed) -> Plan:
@@ -478,8 +481,24 @@ def _state(obj: Obj) -> object:
     return (obj.get("status") or {}).get("state")
 
 
-def _templates(change: Change, obj: Obj) -> Iterable[str]:
-    if change.resource is r.TEMPLATE:
-        yield obj["metadata"]["name"]
-    elif name := (obj["spec"].get("source") or {}).get("templateRef", {}).get("name"):
-        yield name
+def _of_template(obj: Obj) -> object:
+    """What a copy reads of its template."""
+    metadata = obj["metadata"]
+    return obj["spec"], (obj.get("status") or {}).get("revision"), metadata.get("annotations"), going(obj)
+
+
+def _of_volume(obj: Obj) -> object:
+    """What a copy reads of volumes."""
+    spec, status = obj["spec"], obj.get("status") or {}
+    return (
+        spec.get("placement"),
+        spec.get("storageID"),
+        status.get("parent"),
+        status.get("createdTime"),
+        going(obj),
+    )
+
+
+def _template_of(volume: Obj) -> str:
+    name: str = (volume["spec"].get("source") or {}).get("templateRef", {}).get("name", "")
+    return name

@@ -21,7 +21,7 @@ from goldpool.contracts.operations import (
 from goldpool.controllers.backing import executing_host, mount_of, tolerations_of
 from goldpool.controllers.naming import FINALIZER, OperationIds
 from goldpool.controllers.verdict import Verdict, blocked, busy, conditions, good, seconds_since, timestamp
-from goldpool.controllers.world import BY_HOST, NodeView, World
+from goldpool.controllers.world import BY_HOST, NodeView, World, differs, readiness
 from goldpool.dispatch.mounts import LocationMount
 from goldpool.dispatch.outcome import Failed, Outcome, Succeeded
 from goldpool.dispatch.request import Ask, Request, Settle
@@ -123,12 +123,12 @@ class StorageLocationController:
                 for obj in (change.old, change.new):
                     if obj is not None:
                         yield Key("StorageLocation", "", obj["spec"]["location"])
-            case r.VOLUME if change.old is None or change.new is None or _moved(change):
+            case r.VOLUME if differs(change, _place):
                 for obj in (change.old, change.new):
                     name = ((obj or {}).get("status") or {}).get("location")
                     if name:
                         yield Key("StorageLocation", "", name)
-            case r.NODE if _readiness_changed(change):
+            case r.NODE if differs(change, _node):
                 for obj in cache.by_index(r.STORAGE_LOCATION, BY_HOST, change.key.name):
                     yield Key("StorageLocation", "", obj["metadata"]["name"])
 
@@ -245,8 +245,9 @@ def _removal(o: Observed) -> Plan:
     if o.users:
         names = ", ".join(f"{b.kind} {b.name}" for b in o.users[:3])
         return Plan(status=_status(o, blocked(f"{len(o.users)} object(s) are here: {names}")))
-    never = o.location.status.initialized_time is None and o.outcome is None
     host_gone = bool(o.location.spec.host) and o.node is None
+    # Also a location that was never seen initialised is released: the operation may be under way.
+    never = o.location.status.initialized_time is None and o.host is None
     if never or host_gone or o.pool is None or o.mount is None:
         return Plan(effects=(RemoveFinalizer(r.STORAGE_LOCATION, o.raw, FINALIZER),))
     match o.outcome:
@@ -365,16 +366,9 @@ def _is_at(volume: Any, location: StorageLocation, pool: StoragePool | None) -> 
     return shared or volume.spec.placement.host == location.spec.host
 
 
-def _moved(change: Change) -> bool:
-    old, new = (change.old or {}).get("status") or {}, (change.new or {}).get("status") or {}
-    return bool(old.get("location") != new.get("location"))
+def _place(volume: Obj) -> object:
+    return (volume.get("status") or {}).get("location")
 
 
-def _readiness_changed(change: Change) -> bool:
-    def ready(obj: Obj | None) -> object:
-        if obj is None:
-            return None
-        found = obj.get("status", {}).get("conditions", ())
-        return [(c["type"], c["status"]) for c in found if c["type"] == "Ready"], obj["metadata"].get("uid")
-
-    return ready(change.old) != ready(change.new)
+def _node(node: Obj) -> object:
+    return readiness(node), node["metadata"].get("uid")

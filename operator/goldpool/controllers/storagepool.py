@@ -14,7 +14,7 @@ from goldpool.api.storagepool import PoolState, Scope, StoragePool, StoragePoolS
 from goldpool.controllers.backing import nfs_claim_name
 from goldpool.controllers.naming import FINALIZER, LABEL_MANAGED, MANAGED_BY, location_name
 from goldpool.controllers.verdict import Verdict, blocked, busy, conditions, good, named, stalled
-from goldpool.controllers.world import NodeView, World
+from goldpool.controllers.world import NodeView, World, differs, going
 from goldpool.engine.plan import AddFinalizer, Create, Delete, EventKind, Plan, Record, RemoveFinalizer
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, Obj
@@ -100,12 +100,13 @@ class StoragePoolController:
                     yield from self._all()
             case r.STORAGE_LOCATION | r.PARENT:
                 yield from _pools_named(change, ("spec", "pool"))
-            case r.VOLUME:
+            case r.VOLUME if differs(change, _use):
                 yield from _pools_named(
                     change, ("spec", "placement", "pool"), ("spec", "placement", "parentPool")
                 )
             case r.NODE:
-                if _node_changed(change):
+                # Heartbeats come every few seconds and change nothing that a pool looks at.
+                if differs(change, lambda node: node["metadata"].get("labels")):
                     yield from self._all()
 
     def _all(self) -> Iterable[Key]:
@@ -322,8 +323,5 @@ def _pools_named(change: Change, *paths: tuple[str, ...]) -> Iterable[Key]:
     return [Key("StoragePool", "", name) for name in sorted(names)]
 
 
-def _node_changed(change: Change) -> bool:
-    """Heartbeats come every few seconds and change nothing that a pool looks at."""
-    if change.old is None or change.new is None:
-        return True
-    return bool(change.old["metadata"].get("labels") != change.new["metadata"].get("labels"))
+def _use(volume: Obj) -> object:
+    return volume["spec"].get("placement"), (volume.get("status") or {}).get("parent"), going(volume)

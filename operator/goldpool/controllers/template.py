@@ -21,7 +21,7 @@ from goldpool.controllers.naming import (
     source_hash,
 )
 from goldpool.controllers.verdict import Verdict, blocked, busy, conditions, good, named, stalled
-from goldpool.controllers.world import World
+from goldpool.controllers.world import World, differs, going, readiness
 from goldpool.engine.plan import AddFinalizer, Create, EventKind, Plan, Record, RemoveFinalizer
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, Obj
@@ -134,14 +134,14 @@ class TemplateController:
                 for obj in (change.old, change.new):
                     if obj is not None:
                         yield Key("Template", "", obj["spec"]["template"])
-            case r.VOLUME if _matters(change):
+            case r.VOLUME if differs(change, _matters):
                 for obj in (change.old, change.new):
                     name = (
                         ((obj or {}).get("spec", {}).get("source") or {}).get("templateRef", {}).get("name")
                     )
                     if name:
                         yield Key("Template", "", name)
-            case r.STORAGE_LOCATION:
+            case r.STORAGE_LOCATION if differs(change, readiness):
                 # A location that has become usable may be one to prepare.
                 for obj in cache.list(r.TEMPLATE):
                     if obj["spec"].get("prepare", {}).get("pools"):
@@ -343,19 +343,13 @@ def _users(name: str, volumes: Iterable[Volume]) -> Users:
     return users_of_template(name, (v for v in volumes if bound(v) or v.status.parent))
 
 
-def _matters(change: Change) -> bool:
+def _matters(obj: Obj) -> object:
     """What the template derives from a volume: where it is bound, its parent, that it is made, that it goes."""
-
-    def view(obj: Obj | None) -> object:
-        if obj is None:
-            return None
-        spec, status = obj["spec"], obj.get("status") or {}
-        return (
-            spec.get("placement"),
-            spec.get("storageID"),
-            status.get("parent"),
-            status.get("createdTime"),
-            obj["metadata"].get("deletionTimestamp"),
-        )
-
-    return view(change.old) != view(change.new)
+    spec, status = obj["spec"], obj.get("status") or {}
+    return (
+        spec.get("placement"),
+        spec.get("storageID"),
+        status.get("parent"),
+        status.get("createdTime"),
+        going(obj),
+    )

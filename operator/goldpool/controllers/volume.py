@@ -19,7 +19,7 @@ from goldpool.controllers.backing import executing_host, mount_of, tolerations_o
 from goldpool.controllers.landscape import Bind, Landscape
 from goldpool.controllers.naming import FINALIZER, OperationIds, lease_name, storage_id
 from goldpool.controllers.verdict import Verdict, blocked, busy, conditions, good, stalled, timestamp, waiting
-from goldpool.controllers.world import BY_PARENT, World
+from goldpool.controllers.world import BY_PARENT, World, differs, readiness
 from goldpool.dispatch.mounts import LocationMount
 from goldpool.dispatch.outcome import Failed, Outcome, Succeeded
 from goldpool.dispatch.request import Ask, Request, Settle
@@ -189,7 +189,7 @@ class VolumeController:
                 for obj in cache.by_index(r.VOLUME, "template", parent["spec"]["template"]):
                     if not (obj.get("status") or {}).get("createdTime"):
                         yield _key(obj)
-            case r.STORAGE_LOCATION if change.old is None or _readiness(change.old) != _readiness(change.new):
+            case r.STORAGE_LOCATION if differs(change, readiness):
                 spec = (change.new or change.old or {})["spec"]
                 for obj in cache.by_index(r.VOLUME, "pool", spec["pool"]):
                     yield _key(obj)
@@ -533,8 +533,3 @@ def _phase(o: Observed, verdict: Verdict) -> str:
 
 def _key(obj: Obj) -> Key:
     return Key("Volume", obj["metadata"]["namespace"], obj["metadata"]["name"])
-
-
-def _readiness(obj: Obj | None) -> object:
-    status = (obj or {}).get("status") or {}
-    return [c["status"] for c in status.get("conditions", ()) if c["type"] == "Ready"], status.get("nodeUID")

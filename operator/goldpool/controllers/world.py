@@ -20,7 +20,7 @@ from goldpool.controllers.naming import LABEL_VM_UID, LABEL_VOLUME_UID, location
 from goldpool.dispatch.dispatcher import Dispatcher
 from goldpool.kube import resources as r
 from goldpool.kube.cache import Cache
-from goldpool.kube.port import KubeApi, NotFound, Obj, Resource
+from goldpool.kube.port import Change, KubeApi, NotFound, Obj, Resource
 from goldpool.settings import Settings
 
 KindT = TypeVar("KindT", bound=Kind)
@@ -231,6 +231,23 @@ def node_view(obj: Obj) -> NodeView:
         taints=taints,
         out_of_service=any(t["key"] == "node.kubernetes.io/out-of-service" for t in taints),
     )
+
+
+def differs(change: Change, view: Callable[[Obj], object]) -> bool:
+    """Whether what the view shows has changed; appearing and going are changes."""
+    if change.old is None or change.new is None:
+        return True
+    return view(change.old) != view(change.new)
+
+
+def going(obj: Obj) -> object:
+    return obj["metadata"].get("deletionTimestamp")
+
+
+def readiness(obj: Obj) -> object:
+    """Of an object with a Ready condition: its status, and that it is being deleted."""
+    conditions = (obj.get("status") or {}).get("conditions", ())
+    return [c["status"] for c in conditions if c["type"] == "Ready"], going(obj)
 
 
 def _text(obj: Obj, *path: str) -> Iterable[str]:

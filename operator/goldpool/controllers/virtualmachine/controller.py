@@ -12,7 +12,15 @@ from goldpool.controllers.virtualmachine.observed import DiskView, Limits, Obser
 from goldpool.controllers.virtualmachine.plan import avoid_failed_places, needing_place, plan
 from goldpool.controllers.virtualmachine.pod import pinned_host
 from goldpool.controllers.virtualmachine.status import Draft
-from goldpool.controllers.world import BY_TEMPLATE, BY_VOLUME, World, root_volume_name
+from goldpool.controllers.world import (
+    BY_TEMPLATE,
+    BY_VOLUME,
+    World,
+    differs,
+    going,
+    readiness,
+    root_volume_name,
+)
 from goldpool.dispatch.mounts import LocationMount
 from goldpool.engine.plan import Plan
 from goldpool.kube import resources as r
@@ -185,14 +193,14 @@ class VirtualMachineController:
                 for obj in cache.by_index(r.VIRTUAL_MACHINE, BY_TEMPLATE, change.key.name):
                     if not (obj.get("status") or {}).get("firstStartTime"):
                         yield _key(obj)
-            case r.STORAGE_POOL if _spec(change.old) != _spec(change.new):
+            case r.STORAGE_POOL if differs(change, _spec):
                 yield from self._unplaced()
                 yield from self._with_pool(change.key.name)
-            case r.STORAGE_LOCATION if _usable(change.old) != _usable(change.new):
+            case r.STORAGE_LOCATION if differs(change, _usable):
                 yield from self._unplaced()
-            case r.PARENT if change.new is None or _state(change.old) != _state(change.new):
+            case r.PARENT if differs(change, _state):
                 yield from self._unplaced()
-            case r.NODE if _host(change.old) != _host(change.new):
+            case r.NODE if differs(change, _host):
                 yield from self._unplaced()
                 for obj in cache.list(r.VIRTUAL_MACHINE):
                     if (obj.get("status") or {}).get("host") == change.key.name:
@@ -223,32 +231,22 @@ def _key(obj: Obj) -> Key:
     return Key("VirtualMachine", obj["metadata"]["namespace"], obj["metadata"]["name"])
 
 
-def _spec(obj: Obj | None) -> object:
-    return None if obj is None else obj["spec"]
+def _spec(pool: Obj) -> object:
+    return pool["spec"], going(pool)
 
 
-def _state(obj: Obj | None) -> object:
-    return ((obj or {}).get("status") or {}).get("state")
+def _state(parent: Obj) -> object:
+    return (parent.get("status") or {}).get("state")
 
 
-def _usable(obj: Obj | None) -> object:
+def _usable(location: Obj) -> object:
     """What planning reads of a location: whether it is well, and in whole percents how full."""
-    status = (obj or {}).get("status") or {}
-    return [c["status"] for c in status.get("conditions", ()) if c["type"] == "Ready"], status.get(
-        "usedPercent"
-    )
+    return readiness(location), (location.get("status") or {}).get("usedPercent")
 
 
-def _host(obj: Obj | None) -> object:
-    if obj is None:
-        return None
-    ready = [c["status"] for c in obj.get("status", {}).get("conditions", ()) if c["type"] == "Ready"]
-    return (
-        ready,
-        obj.get("spec", {}).get("unschedulable"),
-        obj.get("spec", {}).get("taints"),
-        obj["metadata"].get("labels"),
-    )
+def _host(node: Obj) -> object:
+    spec = node.get("spec", {})
+    return readiness(node), spec.get("unschedulable"), spec.get("taints"), node["metadata"].get("labels")
 
 
 def _freed(change: Change) -> bool:
