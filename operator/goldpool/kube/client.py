@@ -52,6 +52,12 @@ class KubeClient:
         self._field_manager = {"fieldManager": field_manager}
         self._bucket = TokenBucket(rate, burst)
         self._places = asyncio.Semaphore(concurrency)
+        self._may_write: Callable[[], bool] = lambda: True
+
+    def fence(self, may_write: Callable[[], bool]) -> None:
+        """From now on every write but those of Leases is refused, as Unavailable, while ``may_write`` says no: asked
+        right before it is sent, since a process may freeze anywhere and wake up when another leads."""
+        self._may_write = may_write
 
     @classmethod
     async def connect(cls, **options: Any) -> "KubeClient":
@@ -212,7 +218,10 @@ class KubeClient:
             answer = await self._http.request(call)
         else:
             await self._bucket.wait()
-            answer = await self._placed(call)
+            async with self._places:
+                if not self._may_write():
+                    raise Unavailable("this replica does not lead")
+                answer = await self._http.request(call)
         return _object(parse(answer), resource)
 
     async def _placed(self, call: Call) -> bytes:

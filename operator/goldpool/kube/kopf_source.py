@@ -7,6 +7,7 @@ started when it ends (operator.md §1.11), and its burst of work at the start wo
 import asyncio
 import collections
 import contextlib
+import logging
 import random
 import threading
 import time
@@ -30,6 +31,8 @@ _STOP: Final = 3.0
 """Seconds that a stopping kopf is waited for. It only listens: nothing is lost if it takes longer."""
 
 log = structlog.get_logger(__name__)
+# Off the main thread it warns that it ignores signals, which is what we want of it.
+logging.getLogger("kopf._core.reactor.running").addFilter(lambda line: "OS signals" not in line.getMessage())
 
 Delivery = tuple[Resource, str | None, Obj]
 
@@ -38,7 +41,7 @@ class KopfSource:
     """After ``synced`` the cache covers everything that one list of each kind showed, made after kopf began. If kopf
     ends (an unknown error in a watch, a CRD taken away), it is started again, and what it missed is swept.
 
-    ``namespaces`` empty means the whole cluster.
+    ``namespaces`` empty means the whole cluster; cluster-scoped kinds are served in any case.
     """
 
     def __init__(
@@ -122,7 +125,7 @@ class KopfSource:
             log.warning("list of names failed", kind=resource.kind, error=error.message)
             return False
         if self._namespaces:
-            listed = {k: uid for k, uid in listed.items() if k.namespace in self._namespaces}
+            listed = {k: uid for k, uid in listed.items() if self._serves(k.namespace)}
         cached = (self._cache.at(resource, key) for key in listed)
         return all(
             obj is not None and obj["metadata"]["uid"] == uid
@@ -130,7 +133,10 @@ class KopfSource:
         )
 
     def _covers(self, obj: Obj) -> bool:
-        return not self._namespaces or obj["metadata"].get("namespace", "") in self._namespaces
+        return self._serves(obj["metadata"].get("namespace", ""))
+
+    def _serves(self, namespace: str) -> bool:
+        return not self._namespaces or not namespace or namespace in self._namespaces
 
     def _drain(self) -> None:
         """At most a batch per turn of the loop, so that a relist of thousands delays nobody."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,7 +29,7 @@ from goldpool.kube.client import KubeClient
 from goldpool.kube.informer import Informer
 from goldpool.kube.port import Change, Key, NotFound, Obj, Resource
 from goldpool.kube.resources import EVENT
-from tests.cluster.engine.world import a_toy, eventually
+from tests.cluster.engine.world import Wire, a_toy, eventually
 
 FINALIZER = "goldpool-test.io/toy"
 CHILD = "goldpool-test.io/parent"
@@ -427,6 +428,43 @@ async def test_a_crash_after_any_write_ends_in_the_same_place(
     assert end["a"][1]["phase"] == "Settled"
     assert end["a"][2] == [FINALIZER]
     assert end["a-0"][2] is None
+
+
+async def test_a_connection_that_breaks_again_and_again_ends_in_the_same_place(
+    client: KubeClient, wired: KubeClient, wire: Wire, toy: Resource, namespace: str
+) -> None:
+    """Writes are committed whose answers never arrive, and watches end in the middle of a line."""
+    chance = random.Random(7)
+
+    async def breaking() -> None:
+        while True:
+            await asyncio.sleep(chance.uniform(0.02, 0.25))
+            await wire.cut()
+            await asyncio.sleep(chance.uniform(0.0, 0.2))
+            await wire.mend()
+
+    async with World(wired, toy, namespace) as world:
+        await world.engine.start()
+        breaks = asyncio.create_task(breaking())
+        sizes = {f"t{number}": number % 4 for number in range(12)}
+        for name, size in sizes.items():
+            await client.create(toy, a_toy(name, namespace, size=size))
+        await asyncio.sleep(4.0)
+        doomed = await client.get(toy, "t3", namespace)
+        await client.delete(toy, "t3", namespace, uid=doomed["metadata"]["uid"])
+        del sizes["t3"]
+        await asyncio.sleep(2.0)
+        breaks.cancel()
+        with contextlib.suppress(asyncio.CancelledError, OSError):
+            await breaks
+        with contextlib.suppress(OSError):
+            await wire.mend()
+        await eventually(lambda: all(world.settled(name, size) for name, size in sizes.items()), seconds=60)
+        count = sum(sizes.values()) + len(sizes)
+        await eventually(lambda: world.cache.count(toy) == count)
+        assert "unavailable" in {outcome.result for outcome in world.outcomes}
+    end = await state(client, toy, namespace)
+    assert set(end) == {*sizes} | {f"{name}-{n}" for name, size in sizes.items() for n in range(size)}
 
 
 async def test_an_object_that_vanishes_under_a_patch_ends_quietly(

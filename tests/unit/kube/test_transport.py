@@ -114,6 +114,28 @@ async def test_lease_writes_overtake_all_others(serve: Serve) -> None:
         await asyncio.gather(*hung)
 
 
+async def test_a_fenced_client_writes_nothing_but_leases(serve: Serve) -> None:
+    written: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.method != "GET":
+            written.append(request.path.split("/")[-2])
+        return web.json_response(A_TOY)
+
+    async with KubeClient(configuration(await serve(answer)), rate=5, burst=1) as client:
+        leads = [True]
+        client.fence(lambda: leads[0])
+        await client.merge_patch(TOY, "a", {}, "ns")
+        waiting = asyncio.create_task(client.merge_patch(TOY, "a", {}, "ns"))  # for its token
+        await asyncio.sleep(0.05)
+        leads[0] = False
+        with pytest.raises(Unavailable):
+            await waiting
+        await client.merge_patch(LEASE, "a", {}, "ns")
+        await client.get(TOY, "a", "ns")
+    assert written == ["toys", "leases"]
+
+
 async def test_writes_keep_to_their_rate_and_say_who_they_are(serve: Serve) -> None:
     seen: list[tuple[str, str, str]] = []
 
