@@ -1,6 +1,7 @@
 """Objects with defaults, so that a test names only what it is about.
 
-None of them makes an operator that runs on the same cluster do anything: pools select no node, machines are halted.
+An operator may run on the same cluster. Nothing here makes it do anything: pools select no node, machines are halted. It
+may write statuses, and it deletes parents that nobody needs: a finalizer of our own keeps them until a test is done.
 """
 
 from typing import Any, Final
@@ -14,7 +15,7 @@ NO_NODE: Final = {"matchLabels": {"goldpool.io/api-test": RUN}}
 
 
 def an_object(kind: str, spec: Obj, name: str, namespace: str = "") -> Obj:
-    metadata = {"name": name or f"api-test-{a_suffix()}"}
+    metadata: Obj = {"name": name or f"api-test-{a_suffix()}", "finalizers": ["goldpool.io/api-test"]}
     if namespace:
         metadata["namespace"] = namespace
     return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}

@@ -49,10 +49,12 @@ class Server:
         self._user = user
 
     def request(
-        self, verb: str, path: str, body: Obj | list[Obj] | None = None, content: str = "json", **query: str
+        self, verb: str, path: str, body: Obj | None = None, content: str = "json", **query: str
     ) -> Answer:
+        """``as_table`` among the query asks for what ``kubectl get`` prints instead of the object."""
+        form = ";as=Table;v=v1;g=meta.k8s.io" if query.pop("as_table", "") else ""
         url = f"{self._client.configuration.host}{path}?{urlencode(query)}"
-        headers = {"Accept": "application/json", "Content-Type": f"application/{content}"}
+        headers = {"Accept": f"application/json{form}", "Content-Type": f"application/{content}"}
         if self._user:
             headers["Impersonate-User"] = self._user
         response = self._client.call_api(verb, url, headers, body, _request_timeout=30)
@@ -70,6 +72,18 @@ class Server:
     def patch(self, obj: Obj, patch: Obj, *, status: bool = False) -> Answer:
         path = _path(obj) + ("/status" if status else "")
         return self.request("PATCH", path, patch, "merge-patch+json", fieldValidation="Strict")
+
+    def columns(self, obj: Obj, status: Obj) -> dict[str, Any]:
+        """What ``kubectl get -o wide`` would print of a stored object if it had that status.
+
+        By a dry run, because an operator on the same cluster may write the real status at any time.
+        """
+        answer = self.request("PATCH", f"{_path(obj)}/status", {"status": status}, "merge-patch+json",
+                              dryRun="All", as_table="yes")  # fmt: skip
+        assert answer.ok, answer.text
+        [row] = answer.body["rows"]
+        names = [column["name"] for column in answer.body["columnDefinitions"]]
+        return dict(zip(names, row["cells"], strict=True))
 
     def apply_status(self, obj: Obj, status: Obj, manager: str) -> Answer:
         """Server-side apply by one of several field managers."""

@@ -95,6 +95,7 @@ def test_a_tenant_may_wish_for_a_place_but_not_name_a_disk(
     [
         ({}, {"placement": {"pool": "a"}}, False),
         ({}, BINDING, True),
+        ({"placement": {"pool": "a"}}, {"placement": {"volumeUID": "u"}}, True),
         (BINDING, {"reclaimPolicy": "Retain"}, False),
         (BINDING, {"storageID": "v-hgfedcba"}, True),
         (BINDING, {"storageID": None}, True),
