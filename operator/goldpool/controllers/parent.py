@@ -187,7 +187,10 @@ class ParentController:
 def plan(o: Observed) -> Plan:
     """Fetch, publish, keep, retire. Bytes go only after the copy was marked Retiring and asked about once more."""
     if FINALIZER not in o.parent.metadata.finalizers:
-        return Plan() if o.parent.deleting else Plan(effects=(AddFinalizer(r.PARENT, o.raw, FINALIZER),))
+        # Its own removal takes the finalizer off first: for a moment it stands there without, still Retiring.
+        if o.parent.deleting or o.parent.status.state is ParentState.RETIRING:
+            return Plan(effects=() if o.parent.deleting else (_delete(o),))
+        return Plan(effects=(AddFinalizer(r.PARENT, o.raw, FINALIZER),))
     if o.parent.status.state is ParentState.RETIRING:
         return _retire(o)
     if (why := reason_to_go(o)) is not None:
@@ -412,10 +415,7 @@ def _retire(o: Observed) -> Plan:
         back = ParentState.READY if o.parent.status.revision else ParentState.PENDING
         verdict = blocked(_names(o)) if o.parent.deleting else busy(Reason.RETIRING, _names(o))
         return Plan(status=_status(o, verdict, state=back, unused_since=None), again_after=5)
-    gone = (
-        RemoveFinalizer(r.PARENT, o.raw, FINALIZER),
-        Delete(r.PARENT, name, "", o.parent.metadata.uid),
-    )
+    gone = (RemoveFinalizer(r.PARENT, o.raw, FINALIZER), _delete(o))
     if o.location is None or o.pool is None or o.mount is None or not o.node_known:
         # The host or the pool is gone for good; what is left there is known by its sidecar.
         return Plan(effects=gone)
@@ -447,6 +447,10 @@ def _retire(o: Observed) -> Plan:
         effects=(*stop, Ask(request)),
         status=_status(o, busy(Reason.RETIRING, "its bytes are being removed"), state=ParentState.RETIRING),
     )
+
+
+def _delete(o: Observed) -> Delete:
+    return Delete(r.PARENT, o.parent.metadata.name, "", o.parent.metadata.uid)
 
 
 def _names(o: Observed) -> str:
