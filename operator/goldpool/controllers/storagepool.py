@@ -190,13 +190,20 @@ def _claim_for_nfs(o: Observed) -> Iterable[Create]:
         "storageClassName": "",
         "volumeMode": "Filesystem",
     }
-    labels = {LABEL_MANAGED: MANAGED_BY}
+    # Collected with the pool. Retain keeps what lies on the export.
+    owner = {
+        "apiVersion": API_VERSION,
+        "kind": "StoragePool",
+        "name": o.pool.metadata.name,
+        "uid": o.pool.metadata.uid,
+    }
+    owned: dict[str, Any] = {"labels": {LABEL_MANAGED: MANAGED_BY}, "ownerReferences": [owner]}
     yield Create(
         r.PERSISTENT_VOLUME,
         {
             "apiVersion": "v1",
             "kind": "PersistentVolume",
-            "metadata": {"name": name, "labels": labels},
+            "metadata": owned | {"name": name},
             "spec": common
             | {
                 "capacity": {"storage": "1Gi"},
@@ -212,7 +219,7 @@ def _claim_for_nfs(o: Observed) -> Iterable[Create]:
         {
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
-            "metadata": {"name": name, "namespace": o.data_namespace, "labels": labels},
+            "metadata": owned | {"name": name, "namespace": o.data_namespace},
             "spec": common | {"volumeName": name, "resources": {"requests": {"storage": "1Gi"}}},
         },
     )
