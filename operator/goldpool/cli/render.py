@@ -29,7 +29,7 @@ def lines(branches: Sequence[Branch], guides: Guides = UNICODE) -> list[Text]:
     rows = [row for branch in branches for row in _rows(branch, "", "", guides)]
     label_width = max((len(label) for _, label in rows), default=0)
     state_width = max((len(branch.state) for branch, _ in rows), default=0)
-    text = []
+    text: list[Text] = []
     for branch, label in rows:
         if text and any(branch is top for top in branches):
             text.append(Text())
