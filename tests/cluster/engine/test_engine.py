@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,9 +50,12 @@ class ToyController:
     name: str = "toy"
     plans: list[str] = field(default_factory=list)
     change_plan: Callable[[Seen, Plan], Plan] = lambda _, plan: plan
+    while_gathering: Callable[[Obj], Awaitable[None]] | None = None
 
     async def gather(self, key: Key) -> Seen | None:
         toy = self.cache.at(self.resource, key)
+        if toy is not None and self.while_gathering is not None:
+            await self.while_gathering(toy)
         if toy is None or CHILD in toy["metadata"].get("labels", {}):
             return None
         children = self.cache.by_index(self.resource, "parent", toy["metadata"]["uid"])
@@ -111,6 +114,8 @@ class World:
     namespace: str
     budget: int | None = None
     """How many writes it lives for."""
+    watcher: KubeClient | None = None
+    """Over which the informer watches, if not over ``client``."""
 
     async def __aenter__(self) -> "World":
         self.cache = Cache()
@@ -126,7 +131,7 @@ class World:
         self.engine.on_pass(lambda _, outcome: self.outcomes.append(outcome))
         self.controller = ToyController(self.cache, self.resource)
         self.engine.register(self.controller)
-        self.informer = Informer(self.client, self.cache, self.resource, self.namespace)
+        self.informer = Informer(self.watcher or self.client, self.cache, self.resource, self.namespace)
         self.tasks = [asyncio.create_task(self.informer.run()), asyncio.create_task(self.recorder.run())]
         self.crashed = asyncio.Event()
         await self.informer.synced.wait()
@@ -263,6 +268,45 @@ async def test_a_stale_finalizer_edit_loses_and_is_made_again(
     await eventually(world.settled)
     assert world.outcomes[0].result == "conflict"
     assert world.toy()["metadata"]["finalizers"] == ["other.io/x", FINALIZER]
+
+
+async def test_a_status_of_the_past_is_never_written(world: World, client: KubeClient, toy: Resource) -> None:
+    """The object changed between gather and the status write: what was decided is about another object."""
+    await client.create(toy, a_toy("a", world.namespace, size=0))
+    statuses: list[int] = []
+    world.cache.add_listener(
+        lambda change: (
+            statuses.append(change.new["status"]["size"])
+            if change.new and "status" in change.new and change.key.name == "a"
+            else None
+        )
+    )
+
+    async def grow(seen: Obj) -> None:
+        if FINALIZER in seen["metadata"].get("finalizers", ()):
+            world.controller.while_gathering = None
+            await client.merge_patch(toy, "a", {"spec": {"size": 2}}, world.namespace)
+
+    world.controller.while_gathering = grow
+    await world.engine.start()
+    await eventually(lambda: world.settled(size=2))
+    assert [outcome.result for outcome in world.outcomes][:2] == ["again", "conflict"]
+    assert set(statuses) == {2}
+
+
+async def test_a_lost_race_is_understood_though_no_watch_tells_of_it(
+    client: KubeClient, wired: KubeClient, wire: Wire, toy: Resource, namespace: str
+) -> None:
+    async with World(client, toy, namespace, watcher=wired) as world:
+        await client.create(toy, a_toy("a", namespace, size=0))
+        await eventually(lambda: world.cache.get(toy, "a", namespace) is not None)
+        await wire.cut()
+        await client.merge_patch(toy, "a", {"metadata": {"finalizers": ["other.io/x"]}}, namespace)
+        await world.engine.start()
+        await eventually(world.settled, seconds=5)
+        assert world.toy()["metadata"]["finalizers"] == ["other.io/x", FINALIZER]
+        # One pass fell for the cache; its conflict told the next one.
+        assert [outcome.result for outcome in world.outcomes][:3] == ["conflict", "again", "success"]
 
 
 async def test_two_guarded_writes_to_one_object_fit_into_one_pass(
