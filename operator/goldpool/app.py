@@ -35,6 +35,7 @@ from goldpool.engine.recorder import Recorder
 from goldpool.kube import resources as r
 from goldpool.kube.cache import Cache
 from goldpool.kube.client import KubeClient
+from goldpool.kube.config import load_configuration
 from goldpool.kube.informer import Informer, Source
 from goldpool.kube.kopf_source import KopfSource
 from goldpool.kube.port import Key
@@ -115,7 +116,13 @@ async def run(settings: Settings) -> None:
     identity = f"{settings.pod_name}-{secrets.token_hex(3)}"
     metrics = Metrics()
     metrics.build.labels(__version__).set(1)
-    client = await KubeClient.connect(rate=settings.api_qps, burst=settings.api_burst)
+    configuration = await load_configuration()
+    client = KubeClient(
+        configuration,
+        rate=settings.api_qps,
+        burst=settings.api_burst,
+        observe=metrics.count_request(configuration.host),
+    )
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -134,6 +141,7 @@ async def run(settings: Settings) -> None:
         terms=terms,
         on_lost=lambda: os._exit(1),
     )
+    client.fence(leader.holds)
     engine = Engine(
         client, cache, recorder, workers=settings.workers, metrics=metrics, may_write=leader.holds
     )
@@ -170,10 +178,11 @@ async def run(settings: Settings) -> None:
         await engine.stop()
         await recorder.flush()
     finally:
-        await leader.release()
+        # Whatever could still write ends before the Lease is given back.
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks, timeout=5)
+        await leader.release()
         await health.stop()
         await client.close()
         log.info("stopped", identity=identity)
