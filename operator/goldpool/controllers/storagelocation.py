@@ -189,11 +189,13 @@ def _initialize(o: Observed, pool: StoragePool, mount: LocationMount, host: str)
 def _watch(o: Observed, mount: LocationMount, host: str) -> Plan:
     """Each Job's report brings facts; a probe is only for a location that nothing else looked at for a while."""
     settle = (Settle(o.operation),) if isinstance(o.outcome, Succeeded | Failed) else ()
-    if isinstance(o.outcome, Failed) and (o.facts_time is None or o.facts is None):
+    facts = _news(o)
+    if isinstance(o.outcome, Failed) and (facts is None or facts.state is LocationState.OK):
+        # No report explains the failure, so an earlier one that all was well is no answer to it.
         reason = _REASONS.get(o.outcome.reason, Reason.OPERATION_FAILED)
         status = _status(o, busy(reason, o.outcome.message), probed=o.now)
         return Plan(status=status, afterwards=settle, again_after=o.probe_failed_seconds)
-    if o.facts is not None and _only_node_is_new(o, o.facts):
+    if facts is not None and _only_node_is_new(o, facts):
         identity = mount.identity.model_copy(update={"node_uid": o.node.uid if o.node else ""})
         rebind = Rebind(id=o.operation, location=o.location.metadata.name, identity=identity)
         if isinstance(o.outcome, Succeeded):
@@ -208,9 +210,9 @@ def _watch(o: Observed, mount: LocationMount, host: str) -> Plan:
         return Plan(
             status=_status(o, _verdict_of(o), probed=o.facts_time or o.now), afterwards=settle, again_after=1
         )
-    well = o.facts is None or o.facts.state is LocationState.OK
+    well = facts is None or facts.state is LocationState.OK
     interval = o.probe_seconds if well and _was_ready(o) else o.probe_failed_seconds
-    last = o.facts_time
+    last = o.facts_time if facts is not None else None
     age = (o.now - last).total_seconds() if last else seconds_since(o.location.status.probe_time, o.now)
     if age < interval:
         return Plan(status=_status(o, _verdict_of(o)), again_after=interval - age)
@@ -218,8 +220,16 @@ def _watch(o: Observed, mount: LocationMount, host: str) -> Plan:
     return Plan(effects=(_ask(o, mount, host, probe),), status=_status(o, _verdict_of(o)))
 
 
+def _news(o: Observed) -> LocationFacts | None:
+    """What a Job found, unless a later probe failed without finding anything."""
+    recorded = o.location.status.probe_time
+    if o.facts_time is None or (recorded is not None and timestamp(o.facts_time) < recorded):
+        return None
+    return o.facts
+
+
 def _verdict_of(o: Observed) -> Verdict:
-    facts = o.facts
+    facts = _news(o)
     if facts is None:
         # A restarted operator has seen no report yet: what the last one recorded stands.
         before = next((c for c in o.location.status.conditions if c.type == "Ready"), None)
