@@ -9,7 +9,8 @@ from goldpool.controllers.backing import mount_of
 from goldpool.controllers.landscape import Landscape
 from goldpool.controllers.naming import LABEL_VM_NAME, LABEL_VM_NAMESPACE, LABEL_VM_UID, lease_name, pod_name
 from goldpool.controllers.virtualmachine.observed import DiskView, Limits, Observed, PodSettings
-from goldpool.controllers.virtualmachine.plan import avoid_failed_places, needing_place, plan
+from goldpool.controllers.virtualmachine.places import avoid_failed_places, needing_place
+from goldpool.controllers.virtualmachine.plan import plan
 from goldpool.controllers.virtualmachine.pod import pinned_host
 from goldpool.controllers.virtualmachine.status import Draft
 from goldpool.controllers.world import (

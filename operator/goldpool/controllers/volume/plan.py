@@ -1,202 +1,28 @@
-"""Volume: binds a disk that names its place, makes it, hands it to machines, and removes it."""
+"""What a volume needs next."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from goldpool.api.conditions import Reason
 from goldpool.api.model import format_quantity
-from goldpool.api.parent import Parent, ParentState
+from goldpool.api.parent import ParentState
 from goldpool.api.references import Blocker
-from goldpool.api.storagelocation import StorageLocation
-from goldpool.api.storagepool import StoragePool
 from goldpool.api.template import Template
 from goldpool.api.volume import Discarded, Volume, VolumeStatus
 from goldpool.contracts.layout import ImageFormat, Owner
 from goldpool.contracts.operations import CreateBlank, CreateChild, DeleteVolume, Operation
-from goldpool.controllers.backing import executing_host, mount_of, tolerations_of
-from goldpool.controllers.landscape import Bind, Landscape
-from goldpool.controllers.naming import FINALIZER, OperationIds, lease_name, storage_id
+from goldpool.controllers.backing import tolerations_of
+from goldpool.controllers.landscape import Bind
+from goldpool.controllers.naming import FINALIZER, OperationIds, storage_id
 from goldpool.controllers.verdict import Verdict, blocked, busy, conditions, good, stalled, timestamp, waiting
-from goldpool.controllers.world import BY_PARENT, World, differs, readiness
-from goldpool.dispatch.mounts import LocationMount
-from goldpool.dispatch.outcome import Failed, Outcome, Succeeded
+from goldpool.controllers.volume.observed import Observed, Place
+from goldpool.dispatch.outcome import Failed, Succeeded
 from goldpool.dispatch.request import Ask, Request, Settle
 from goldpool.engine.plan import AddFinalizer, EventKind, Plan, Record, RemoveFinalizer
 from goldpool.kube import resources as r
-from goldpool.kube.port import Change, Key, Obj
+from goldpool.kube.port import Key
 from goldpool.planning.backoff import delay
 from goldpool.planning.placement import DiskPlacement, Unplaceable
 from goldpool.planning.references import template_of
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A location as this volume's operations need it."""
-
-    pool: StoragePool
-    location: StorageLocation
-    mount: LocationMount
-    host: str | None
-    node_known: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """A volume, its place, the parent it waits for, its last operation, and the machine that holds it."""
-
-    raw: Obj
-    volume: Volume
-    template: Template | None
-    place: Place | None
-    """Of spec.placement; None while unbound, or when the pool or location is gone."""
-    old_place: Place | None
-    """Of status.discarding."""
-    parent_location: str | None
-    candidates: tuple[Parent, ...]
-    """Copies of the template at the parent's location."""
-    fresh_parent: Parent | None
-    """status.parent, read from the API server itself before its child is made."""
-    creation: Outcome | None
-    removal: Outcome | None
-    discarding: Outcome | None
-    holder: str
-    """UID of the machine whose Lease holds the volume; empty when nobody does."""
-    holder_name: str
-    direct: DiskPlacement | Unplaceable | None
-    """Where it goes at once because pool and host are given; None when it waits for a machine."""
-    token: str
-    trash_seconds: int
-    base_seconds: float
-    now: datetime
-
-
-class VolumeController:
-    name = "volume"
-    resource = r.VOLUME
-    foreign_status = ("firstUsedTime",)
-    """Written by the machine's controller, before its pod."""
-
-    def __init__(self, world: World, landscape: Landscape) -> None:
-        self._world = world
-        self._landscape = landscape
-
-    async def gather(self, key: Key) -> Observed | None:
-        world = self._world
-        raw = world.cache.at(r.VOLUME, key)
-        if raw is None:
-            return None
-        volume = Volume.read(raw)
-        spec, status = volume.spec, volume.status
-        template = world.template(wanted) if (wanted := template_of(volume)) else None
-        wish = spec.placement
-        place, parent_location = None, None
-        if wish is not None and wish.pool is not None and spec.storage_id:
-            place = self._place(
-                wish.pool, status.location if status.storage_id == spec.storage_id else None, wish.host
-            )
-            parent_pool = world.pool(wish.parent_pool) if wish.parent_pool else None
-            parent_location = world.location_for(parent_pool, wish.host or "") if parent_pool else None
-        fresh = None
-        if status.parent and status.created_time is None:
-            fresh = await world.fresh_parent(status.parent)
-        storage = spec.storage_id or ""
-        dispatcher = world.dispatcher
-        lease = world.lease(lease_name(volume.metadata.uid))
-        holder = (lease or {}).get("spec", {}).get("holderIdentity") or ""
-        annotations = (lease or {}).get("metadata", {}).get("annotations") or {}
-        direct = None
-        if (
-            not volume.deleting
-            and wish is not None
-            and wish.pool
-            and not storage
-            and (wish.host or self._shared(wish.pool))
-        ):
-            direct = self._landscape.place_volume(volume)
-        return Observed(
-            raw=raw,
-            volume=volume,
-            template=template,
-            place=place,
-            old_place=self._place_of_location(status.discarding.location) if status.discarding else None,
-            parent_location=parent_location,
-            candidates=tuple(
-                p for p in world.parents_at(parent_location)
-                if template is not None and p.spec.template_uid == template.metadata.uid
-            ) if parent_location else (),
-            fresh_parent=fresh,
-            creation=dispatcher.outcome(OperationIds.create(storage, status.attempts or 0)),
-            removal=dispatcher.outcome(OperationIds.delete_volume(storage)),
-            discarding=dispatcher.outcome(OperationIds.delete_volume(status.discarding.storage_id))
-            if status.discarding
-            else None,
-            holder=holder,
-            holder_name=annotations.get("goldpool.io/holder", ""),
-            direct=direct,
-            token=world.token(),
-            trash_seconds=world.settings.trash_seconds,
-            base_seconds=world.settings.retry_base_seconds,
-            now=world.now(),
-        )  # fmt: skip
-
-    def _shared(self, pool: str) -> bool:
-        found = self._world.pool(pool)
-        return found is not None and found.spec.scope == "Shared"
-
-    def _place(self, pool_name: str, location_name: str | None, host: str | None) -> Place | None:
-        pool = self._world.pool(pool_name)
-        if pool is None:
-            return None
-        name = location_name or self._world.location_for(pool, host or "")
-        return self._place_of_location(name)
-
-    def _place_of_location(self, name: str) -> Place | None:
-        world = self._world
-        location = world.location(name)
-        pool = world.pool(location.spec.pool) if location else None
-        if location is None or pool is None or pool.metadata.uid != location.spec.pool_uid:
-            return None
-        return Place(
-            pool=pool,
-            location=location,
-            mount=mount_of(pool, location, location.status.node_uid or "", world.cluster_uid),
-            host=executing_host(world, pool, location),
-            node_known=not location.spec.host or world.node(location.spec.host) is not None,
-        )
-
-    def plan(self, observed: Observed) -> Plan:
-        return plan(observed)
-
-    def affected(self, change: Change) -> Iterable[Key]:
-        cache = self._world.cache
-        match change.resource:
-            case r.VOLUME:
-                yield change.key
-            case r.LEASE:
-                for obj in (change.new, change.old):
-                    volume = ((obj or {}).get("metadata", {}).get("annotations") or {}).get(
-                        "goldpool.io/volume", ""
-                    )
-                    if volume:
-                        namespace, _, name = volume.partition("/")
-                        yield Key("Volume", namespace, name)
-            case r.PARENT:
-                parent = change.new or change.old or {}
-                for obj in cache.by_index(r.VOLUME, BY_PARENT, change.key.name):
-                    yield _key(obj)
-                for obj in cache.by_index(r.VOLUME, "template", parent["spec"]["template"]):
-                    if not (obj.get("status") or {}).get("createdTime"):
-                        yield _key(obj)
-            case r.STORAGE_LOCATION if differs(change, readiness):
-                spec = (change.new or change.old or {})["spec"]
-                for obj in cache.by_index(r.VOLUME, "pool", spec["pool"]):
-                    yield _key(obj)
-            case r.TEMPLATE:
-                for obj in cache.by_index(r.VOLUME, "template", change.key.name):
-                    if not (obj.get("status") or {}).get("createdTime"):
-                        yield _key(obj)
 
 
 def plan(o: Observed) -> Plan:
@@ -529,7 +355,3 @@ def _phase(o: Observed, verdict: Verdict) -> str:
             return str(verdict.reason)
         case _:
             return "Pending"
-
-
-def _key(obj: Obj) -> Key:
-    return Key("Volume", obj["metadata"]["namespace"], obj["metadata"]["name"])

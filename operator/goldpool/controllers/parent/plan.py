@@ -1,29 +1,21 @@
-"""Parent: fetches one copy, keeps it while anybody needs it, and removes it when nobody does."""
+"""What a parent needs next."""
 
-import random
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from goldpool.api.conditions import Reason
 from goldpool.api.model import human_bytes
-from goldpool.api.parent import Parent, ParentState, ParentStatus
-from goldpool.api.storagelocation import StorageLocation
-from goldpool.api.storagepool import StoragePool
-from goldpool.api.template import Template
-from goldpool.api.volume import Volume
+from goldpool.api.parent import ParentState, ParentStatus
 from goldpool.contracts.layout import ImageFormat
-from goldpool.contracts.operations import DeleteParent, Fetch, FetchPolicy, Mirror
-from goldpool.controllers.backing import executing_host, mount_of, tolerations_of
+from goldpool.contracts.operations import DeleteParent, Fetch, Mirror
+from goldpool.controllers.backing import tolerations_of
 from goldpool.controllers.checksum import checksum
 from goldpool.controllers.naming import (
     FINALIZER,
-    PARENTS_ANNOTATION,
     RETRY_ANNOTATION,
     OperationIds,
-    source_hash,
 )
+from goldpool.controllers.parent.observed import Observed
 from goldpool.controllers.verdict import (
     Verdict,
     blocked,
@@ -35,153 +27,13 @@ from goldpool.controllers.verdict import (
     stalled,
     timestamp,
 )
-from goldpool.controllers.world import World, differs, going, readiness
-from goldpool.dispatch.mounts import LocationMount
-from goldpool.dispatch.outcome import Failed, Outcome, Running, Succeeded
+from goldpool.dispatch.outcome import Failed, Running, Succeeded
 from goldpool.dispatch.request import Ask, Request, Settle
 from goldpool.engine.plan import AddFinalizer, Delete, EventKind, Plan, Record, RemoveFinalizer
 from goldpool.kube import resources as r
-from goldpool.kube.port import Change, Key, Obj
+from goldpool.kube.port import Key
 from goldpool.planning.backoff import delay
-from goldpool.planning.references import Users, users_of_parent, uses_parent
 from goldpool.planning.retention import Keep, Retire, judge
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """A copy, what it is a copy of, where it is, and everybody who may need it."""
-
-    raw: Obj
-    parent: Parent
-    template: Template | None
-    """None when it is gone or another template of the name."""
-    source_hash: str
-    pool: StoragePool | None
-    location: StorageLocation | None
-    location_ready: bool
-    host: str | None
-    node_known: bool
-    mount: LocationMount | None
-    fetch: Outcome | None
-    removal: Outcome | None
-    users: Users
-    """Of the cache; once the copy is Retiring, of the API server itself: volumes, VM pods and Jobs."""
-    waiting: int
-    """Volumes bound here whose child is not made yet: they want the copy."""
-    prepared: bool
-    copies: tuple[Parent, ...]
-    """All of the template, this one among them."""
-    volumes: tuple[Volume, ...]
-    """All of the template."""
-    policy: FetchPolicy
-    base_seconds: float
-    cap_seconds: float
-    jitter: float
-    now: datetime
-
-
-class ParentController:
-    name = "parent"
-    resource = r.PARENT
-
-    def __init__(self, world: World, *, jitter: Callable[[], float] = random.random) -> None:
-        self._world = world
-        self._jitter = jitter
-
-    async def gather(self, key: Key) -> Observed | None:
-        world = self._world
-        raw = world.cache.at(r.PARENT, key)
-        if raw is None:
-            return None
-        parent = Parent.read(raw)
-        spec, status = parent.spec, parent.status
-        template = world.template(spec.template)
-        if template is not None and template.metadata.uid != spec.template_uid:
-            template = None
-        template_raw = world.cache.get(r.TEMPLATE, spec.template)
-        pool, location = world.pool(spec.pool), world.location(spec.location)
-        node = world.node(spec.host) if spec.host else None
-        volumes = world.volumes_of_template(spec.template)
-        users = users_of_parent(parent, volumes)
-        if status.state is ParentState.RETIRING and not users:
-            users = await self._witnesses(parent)
-        attempt = status.attempt or 1
-        turn = attempt - 1
-        ready = location is not None and any(
-            c.type == "Ready" and c.status == "True" for c in location.status.conditions
-        )
-        settings = world.settings
-        return Observed(
-            raw=raw,
-            parent=parent,
-            template=template,
-            source_hash=source_hash(template_raw["spec"]) if template is not None and template_raw else "",
-            pool=pool,
-            location=location,
-            location_ready=ready,
-            host=executing_host(world, pool, location, turn) if pool and location else None,
-            node_known=not spec.host or node is not None,
-            mount=mount_of(pool, location, location.status.node_uid or "", world.cluster_uid)
-            if pool and location
-            else None,
-            fetch=world.dispatcher.outcome(OperationIds.fetch(parent.metadata.name, attempt)),
-            removal=world.dispatcher.outcome(OperationIds.delete_parent(parent.metadata.name)),
-            users=users,
-            waiting=sum(v.status.created_time is None and uses_parent(v, parent) for v in volumes),
-            prepared=template is not None and spec.pool in template.spec.prepare.pools,
-            copies=tuple(world.parents_of_template(spec.template)),
-            volumes=tuple(volumes),
-            policy=FetchPolicy(
-                attempts=settings.fetch_attempts,
-                connect_seconds=settings.fetch_connect_seconds,
-                idle_seconds=settings.fetch_idle_seconds,
-                total_seconds=settings.fetch_total_seconds,
-                max_bytes=settings.fetch_max_bytes,
-            ),
-            base_seconds=settings.retry_base_seconds,
-            cap_seconds=settings.retry_cap_seconds,
-            jitter=self._jitter(),
-            now=world.now(),
-        )
-
-    async def _witnesses(self, parent: Parent) -> Users:
-        """Three independent ones, read from the API server: a finalizer can be stripped, a cache can be stale."""
-        world, name = self._world, parent.metadata.name
-        pods = [
-            p["metadata"]["name"]
-            for p in await world.fresh_pods()
-            if name in (p["metadata"].get("annotations") or {}).get(PARENTS_ANNOTATION, "").split(",")
-        ]
-        jobs = await world.dispatcher.users_of(name)
-        return users_of_parent(parent, await world.fresh_volumes(), pods=pods, jobs=jobs)
-
-    def plan(self, observed: Observed) -> Plan:
-        return plan(observed)
-
-    def affected(self, change: Change) -> Iterable[Key]:
-        world = self._world
-        match change.resource:
-            case r.PARENT:
-                yield change.key
-                if change.new is None or change.old is None or _state(change.old) != _state(change.new):
-                    # Whether this is the last copy of a revision depends on the others.
-                    for other in world.cache.by_index(
-                        r.PARENT, "template", (change.new or change.old or {})["spec"]["template"]
-                    ):
-                        yield Key("Parent", "", other["metadata"]["name"])
-            case r.TEMPLATE if differs(change, _of_template):
-                yield from self._copies_of({change.key.name})
-            case r.VOLUME if differs(change, _of_volume):
-                yield from self._copies_of({_template_of(obj) for obj in (change.old, change.new) if obj})
-            case r.STORAGE_LOCATION | r.STORAGE_POOL if differs(change, readiness):
-                index = "location" if change.resource is r.STORAGE_LOCATION else "pool"
-                for obj in world.cache.by_index(r.PARENT, index, change.key.name):
-                    yield Key("Parent", "", obj["metadata"]["name"])
-
-    def _copies_of(self, templates: Iterable[str]) -> Iterable[Key]:
-        for template in templates:
-            for obj in self._world.cache.by_index(r.PARENT, "template", template):
-                yield Key("Parent", "", obj["metadata"]["name"])
 
 
 def plan(o: Observed) -> Plan:
@@ -479,30 +331,3 @@ def _status(o: Observed, verdict: Verdict, **changes: Any) -> dict[str, Any]:
             **changes,
         }
     ).to_dict()
-
-
-def _state(obj: Obj) -> object:
-    return (obj.get("status") or {}).get("state")
-
-
-def _of_template(obj: Obj) -> object:
-    """What a copy reads of its template."""
-    metadata = obj["metadata"]
-    return obj["spec"], (obj.get("status") or {}).get("revision"), metadata.get("annotations"), going(obj)
-
-
-def _of_volume(obj: Obj) -> object:
-    """What a copy reads of volumes."""
-    spec, status = obj["spec"], obj.get("status") or {}
-    return (
-        spec.get("placement"),
-        spec.get("storageID"),
-        status.get("parent"),
-        status.get("createdTime"),
-        going(obj),
-    )
-
-
-def _template_of(volume: Obj) -> str:
-    name: str = (volume["spec"].get("source") or {}).get("templateRef", {}).get("name", "")
-    return name

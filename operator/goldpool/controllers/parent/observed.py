@@ -1,0 +1,48 @@
+"""The frozen world of one parent."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from goldpool.api.parent import Parent
+from goldpool.api.storagelocation import StorageLocation
+from goldpool.api.storagepool import StoragePool
+from goldpool.api.template import Template
+from goldpool.api.volume import Volume
+from goldpool.contracts.operations import FetchPolicy
+from goldpool.dispatch.mounts import LocationMount
+from goldpool.dispatch.outcome import Outcome
+from goldpool.kube.port import Obj
+from goldpool.planning.references import Users
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A copy, what it is a copy of, where it is, and everybody who may need it."""
+
+    raw: Obj
+    parent: Parent
+    template: Template | None
+    """None when it is gone or another template of the name."""
+    source_hash: str
+    pool: StoragePool | None
+    location: StorageLocation | None
+    location_ready: bool
+    host: str | None
+    node_known: bool
+    mount: LocationMount | None
+    fetch: Outcome | None
+    removal: Outcome | None
+    users: Users
+    """Of the cache; once the copy is Retiring, of the API server itself: volumes, VM pods and Jobs."""
+    waiting: int
+    """Volumes bound here whose child is not made yet: they want the copy."""
+    prepared: bool
+    copies: tuple[Parent, ...]
+    """All of the template, this one among them."""
+    volumes: tuple[Volume, ...]
+    """All of the template."""
+    policy: FetchPolicy
+    base_seconds: float
+    cap_seconds: float
+    jitter: float
+    now: datetime

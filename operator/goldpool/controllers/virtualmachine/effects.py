@@ -1,0 +1,91 @@
+"""What a machine's plan asks the engine to write."""
+
+from typing import Any
+
+from goldpool.api.model import API_VERSION, format_quantity
+from goldpool.controllers.naming import (
+    FINALIZER,
+    LABEL_MANAGED,
+    LABEL_VOLUME_UID,
+    MADE_FOR_ANNOTATION,
+    MANAGED_BY,
+    lease_name,
+)
+from goldpool.controllers.virtualmachine.observed import DiskView, Observed
+from goldpool.engine.plan import Create, Delete, PatchStatus
+from goldpool.kube import resources as r
+
+
+def ensure_root(o: Observed) -> tuple[Create, ...]:
+    spec = o.machine.spec.root_volume
+    if o.root.volume is not None or spec.template_ref is None or o.template is None:
+        return ()
+    size = spec.size
+    metadata = o.machine.metadata
+    return (
+        Create(
+            r.VOLUME,
+            {
+                "apiVersion": API_VERSION,
+                "kind": "Volume",
+                "metadata": {
+                    "name": o.root.volume_name,
+                    "namespace": metadata.namespace,
+                    "finalizers": [FINALIZER],
+                    "labels": {LABEL_MANAGED: MANAGED_BY, "goldpool.io/virtualmachine": metadata.name},
+                    "annotations": {MADE_FOR_ANNOTATION: metadata.uid},
+                },
+                "spec": {
+                    "type": "Root",
+                    **({"size": format_quantity(size)} if size else {}),
+                    "source": {"templateRef": {"name": spec.template_ref.name}},
+                    "reclaimPolicy": spec.reclaim_policy,
+                    "poolTags": list(spec.pool_tags),
+                    **({"iops": spec.iops} if spec.iops else {}),
+                },
+            },
+        ),
+    )
+
+
+def claim_lease(o: Observed, disk: DiskView) -> Create:
+    assert disk.volume is not None
+    volume, machine = disk.volume.metadata, o.machine.metadata
+    return Create(
+        r.LEASE,
+        {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {
+                "name": lease_name(volume.uid),
+                "namespace": o.pods.namespace,
+                "labels": {LABEL_MANAGED: MANAGED_BY, LABEL_VOLUME_UID: volume.uid},
+                "annotations": {
+                    "goldpool.io/volume": f"{volume.namespace}/{volume.name}",
+                    "goldpool.io/holder": f"{machine.namespace}/{machine.name}",
+                },
+            },
+            "spec": {"holderIdentity": machine.uid},
+        },
+    )
+
+
+def mark_used(disk: DiskView, when: str | None) -> PatchStatus:
+    assert disk.volume is not None
+    metadata = disk.volume.metadata
+    return PatchStatus(
+        r.VOLUME, metadata.name, metadata.namespace, metadata.resource_version, {"firstUsedTime": when}
+    )
+
+
+def release_claims(o: Observed) -> tuple[Delete, ...]:
+    return tuple(
+        Delete(r.LEASE, d.lease["metadata"]["name"], o.pods.namespace, d.lease["metadata"]["uid"])
+        for d in o.disks
+        if d.lease is not None and d.holder == o.machine.metadata.uid
+    )
+
+
+def delete_pod(pod: dict[str, Any]) -> Delete:
+    metadata = pod["metadata"]
+    return Delete(r.POD, metadata["name"], metadata["namespace"], metadata["uid"])

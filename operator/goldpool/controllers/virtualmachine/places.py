@@ -1,0 +1,89 @@
+"""Places that failed a machine, and the disks that need another one."""
+
+from typing import Any
+
+from goldpool.api.conditions import Reason
+from goldpool.api.virtualmachine import Avoided
+from goldpool.controllers.verdict import timestamp
+from goldpool.controllers.virtualmachine.observed import DiskView, Observed
+from goldpool.controllers.virtualmachine.pod import pinned_host
+from goldpool.controllers.virtualmachine.status import Draft
+
+
+def needing_place(o: Observed, draft: Draft) -> list[DiskView]:
+    """Disks without a place, and never used disks whose place has failed."""
+    return [
+        d
+        for d in o.disks
+        if d.volume is not None
+        and not d.volume.deleting
+        and (d.volume.spec.storage_id is None or failed_where_bound(d) or _bound_where_avoided(d, draft))
+    ]
+
+
+def failed_where_bound(disk: DiskView) -> bool:
+    volume = disk.volume
+    if volume is None or volume.status.first_used_time is not None or volume.spec.storage_id is None:
+        return False
+    return volume.status.failure is not None and volume.status.storage_id == volume.spec.storage_id
+
+
+def _bound_where_avoided(disk: DiskView, draft: Draft) -> bool:
+    """A start failed on the host before the disk was opened: its bytes mean nothing yet."""
+    volume = disk.volume
+    if volume is None or volume.status.first_used_time is not None or volume.spec.placement is None:
+        return False
+    hosts = {a.host for a in draft.get("avoid") if not a.pool}
+    return bool(volume.spec.placement.host) and volume.spec.placement.host in hosts
+
+
+def is_permanent(disk: DiskView) -> bool:
+    assert disk.volume is not None
+    return any(c.type == "Stalled" and c.status == "True" for c in disk.volume.status.conditions)
+
+
+def _avoided(o: Observed, disk: DiskView) -> Avoided:
+    assert disk.volume is not None
+    status, placement = disk.volume.status, disk.volume.spec.placement
+    parent_failed = status.failure == "ParentFailed"
+    location = (status.parent_location if parent_failed else status.location) or ""
+    pool = (placement.parent_pool if parent_failed else placement.pool) if placement else ""
+    message = next((c.message for c in status.conditions if c.type == "Ready"), "")
+    return Avoided(
+        location=location or (placement.pool if placement else None) or disk.volume_name,
+        host=(placement.host if placement else "") or "",
+        pool=pool or "",
+        reason=status.failure or "",
+        message=message,
+        time=timestamp(o.now),
+    )
+
+
+def avoided_host(o: Observed, pod: dict[str, Any], why: str) -> Avoided:
+    host = pod["spec"].get("nodeName") or pinned_host(o.disks)
+    return Avoided(
+        location=host or f"pod {pod['metadata']['uid']}",
+        host=host,
+        pool="",
+        reason=Reason.START_FAILED,
+        message=why[:1024],
+        time=timestamp(o.now),
+    )
+
+
+def last_failure(draft: Draft) -> str:
+    entries = draft.get("avoid") or []
+    if not entries:
+        return "unknown"
+    last = entries[-1]
+    return f"{last.reason} at {last.location}: {last.message}"
+
+
+def avoid_failed_places(o: Observed, draft: Draft) -> None:
+    """Places where a disk that was never used failed join the avoid set, unless it was just cleared: then they are
+    given another chance."""
+    if draft.reset:
+        return
+    for disk in o.disks:
+        if failed_where_bound(disk):
+            draft.avoid(_avoided(o, disk))

@@ -1,0 +1,152 @@
+"""A machine that has a pod: its status is shown, its end is proven before anything else happens."""
+
+from typing import Any, Final
+
+from goldpool.api.conditions import Reason
+from goldpool.api.virtualmachine import RunStrategy
+from goldpool.contracts.machine import Exit
+from goldpool.controllers.naming import STOPPED_FINALIZER
+from goldpool.controllers.verdict import busy, good, seconds_since, timestamp
+from goldpool.controllers.virtualmachine.effects import delete_pod, mark_used
+from goldpool.controllers.virtualmachine.observed import Observed
+from goldpool.controllers.virtualmachine.places import avoided_host
+from goldpool.controllers.virtualmachine.pod import (
+    exit_text,
+    is_ready,
+    never_opened_disks,
+    proven_stopped,
+    unschedulable,
+    waiting_reason,
+)
+from goldpool.controllers.virtualmachine.status import Draft
+from goldpool.engine.plan import EventKind, Plan, Record, RemoveFinalizer
+from goldpool.kube import resources as r
+
+_STEADY_SECONDS: Final = 60
+"""A guest that ran this long ended for a reason of its own: it is started again without a pause."""
+
+
+def reason_to_rest(o: Observed, draft: Draft) -> tuple[Reason, str, str] | None:
+    """(reason, message, phase) when the machine should not run now."""
+    strategy = o.machine.spec.run_strategy
+    ended = draft.get("ended") or ""
+    clean = ended.startswith((Exit.GUEST_SHUTDOWN, Exit.STOPPED, Exit.KILLED))
+    if strategy is RunStrategy.HALTED:
+        return Reason.HALTED, "spec.runStrategy is Halted", "Stopped"
+    if o.maintenance:
+        return Reason.MAINTENANCE, f"StoragePool {o.maintenance} is in Maintenance", "Stopped"
+    if strategy is RunStrategy.ONCE and ended and draft.get("first_start_time"):
+        return (
+            Reason.SUCCEEDED if clean else Reason.FAILED,
+            f"the guest ended: {ended}",
+            "Succeeded" if clean else "Failed",
+        )
+    if strategy is RunStrategy.RERUN_ON_FAILURE and clean:
+        return Reason.SUCCEEDED, f"the guest ended: {ended}", "Succeeded"
+    return None
+
+
+def follow(o: Observed, draft: Draft, pod: dict[str, Any]) -> Plan:
+    """The pod is what runs: its status is shown, its end is proven before anything else happens."""
+    going = "deletionTimestamp" in pod["metadata"]
+    if proven_stopped(pod, o.pod_node):
+        return _ended(o, draft, pod)
+    if going:
+        lost = bool(pod["spec"].get("nodeName")) and (o.pod_node is None or not o.pod_node.ready)
+        if lost:
+            return Plan(status=draft.status(busy(Reason.HOST_LOST, host_lost(pod)), "HostLost"))
+        return Plan(status=draft.status(busy(Reason.STOPPING, "the guest is shutting down"), "Stopping"))
+    if (why := reason_to_rest(o, draft)) is not None:
+        told = Record(o.raw, EventKind.NORMAL, Reason.STOPPING, "Stop", why[1])
+        return Plan(
+            effects=(told, delete_pod(pod)), status=draft.status(busy(Reason.STOPPING, why[1]), "Stopping")
+        )
+    if is_ready(pod):
+        effects: tuple[object, ...] = ()
+        if not draft.get("first_start_time"):
+            effects = (
+                Record(
+                    o.raw, EventKind.NORMAL, Reason.RUNNING, "Start", f"runs on {pod['spec']['nodeName']}"
+                ),
+            )
+        draft.set(first_start_time=draft.get("first_start_time") or timestamp(o.now))
+        return Plan(effects=effects, status=draft.status(good(Reason.RUNNING, "the guest runs"), "Running"))
+    return _not_running(o, draft, pod)
+
+
+def _not_running(o: Observed, draft: Draft, pod: dict[str, Any]) -> Plan:
+    if pod["spec"].get("nodeName") and (o.pod_node is None or not o.pod_node.ready):
+        return Plan(status=draft.status(busy(Reason.HOST_LOST, host_lost(pod)), "HostLost"))
+    age = seconds_since(pod["metadata"]["creationTimestamp"], o.now)
+    nowhere = unschedulable(pod)
+    started = draft.get("first_start_time") is not None
+    ran = any(
+        "running" in (c.get("state") or {}) for c in pod.get("status", {}).get("containerStatuses") or []
+    )
+    if nowhere is not None:
+        reason = Reason.WAITING_FOR_HOST
+        message = f"the pod cannot be scheduled: {nowhere}"
+        deadline: float = o.limits.unschedulable
+    elif ran and started:
+        return Plan(
+            status=draft.status(busy(Reason.GUEST_PAUSED, "QEMU does not say that the guest runs"), "Paused")
+        )
+    else:
+        reason = Reason.STARTING
+        why = waiting_reason(pod)
+        message = f"the pod is starting{f' ({why})' if why else ''}"
+        deadline = o.limits.start_deadline
+    if started:
+        # After its first boot a machine only waits: its disk is where it is.
+        return Plan(status=draft.status(busy(reason, message), "Starting"))
+    if age < deadline:
+        return Plan(status=draft.status(busy(reason, message), "Starting"), again_after=deadline - age)
+    told = Record(
+        o.raw,
+        EventKind.WARNING,
+        Reason.START_FAILED,
+        "Start",
+        f"not started within {deadline:.0f} s: {message}",
+    )
+    draft.set(ended=f"NeverStarted: {message}"[:1024])
+    return Plan(
+        effects=(told, delete_pod(pod)), status=draft.status(busy(Reason.START_FAILED, message), "Starting")
+    )
+
+
+def _ended(o: Observed, draft: Draft, pod: dict[str, Any]) -> Plan:
+    """The end is recorded first, then the pod goes, its finalizer last: a crash between repeats, and loses nothing."""
+    text = exit_text(pod)
+    fresh = draft.get("first_start_time") is None
+    untouched = fresh and never_opened_disks(pod)
+    undo: tuple[object, ...] = ()
+    if untouched:
+        undo = tuple(
+            mark_used(d, None)
+            for d in o.disks
+            if d.volume is not None and d.volume.status.first_used_time is not None
+        )
+        draft.avoid(avoided_host(o, pod, draft.get("ended") or text))
+    elif draft.counts_end_of(pod):
+        ran = seconds_since(draft.get("start_time"), o.now)
+        draft.set(restarts=1 if ran > _STEADY_SECONDS else (draft.get("restarts") or 0) + 1)
+    if not untouched:
+        # It may have ended before anybody saw it ready; all the same it ran.
+        draft.set(first_start_time=draft.get("first_start_time") or draft.get("start_time"))
+    draft.set(ended=text)
+    kind = EventKind.NORMAL if text.startswith((Exit.GUEST_SHUTDOWN, Exit.STOPPED)) else EventKind.WARNING
+    gone: list[object] = [] if "deletionTimestamp" in pod["metadata"] else [delete_pod(pod)]
+    if STOPPED_FINALIZER in pod["metadata"].get("finalizers", ()):
+        gone.append(RemoveFinalizer(r.POD, pod, STOPPED_FINALIZER))
+    return Plan(
+        effects=(*undo, Record(o.raw, kind, Reason.GUEST_STOPPED, "Stop", text)),
+        status=draft.status(busy(Reason.GUEST_STOPPED, text), "Stopping"),
+        afterwards=tuple(gone),
+    )
+
+
+def host_lost(pod: dict[str, Any]) -> str:
+    return (
+        f"node {pod['spec']['nodeName']} does not answer, and its processes may still write: the machine stays there "
+        "until the node returns or carries the taint node.kubernetes.io/out-of-service"
+    )

@@ -1,0 +1,237 @@
+"""The steps to a start, in order: each says what is still missing, or nothing."""
+
+from collections.abc import Callable
+from typing import Final
+
+from goldpool.api.conditions import Reason
+from goldpool.api.virtualmachine import RejectionCount
+from goldpool.controllers.landscape import Bind
+from goldpool.controllers.naming import MADE_FOR_ANNOTATION, RETRY_ANNOTATION, storage_id
+from goldpool.controllers.verdict import busy, seconds_since, stalled, timestamp
+from goldpool.controllers.virtualmachine.effects import claim_lease, ensure_root, mark_used
+from goldpool.controllers.virtualmachine.observed import DiskView, Observed
+from goldpool.controllers.virtualmachine.places import (
+    avoid_failed_places,
+    failed_where_bound,
+    is_permanent,
+    last_failure,
+    needing_place,
+)
+from goldpool.controllers.virtualmachine.pod import pinned_host
+from goldpool.controllers.virtualmachine.status import Draft
+from goldpool.engine.plan import EventKind, Plan, Record
+from goldpool.planning.placement import Placement, Unplaceable
+
+
+def await_root(o: Observed, draft: Draft) -> Plan | None:
+    root, spec = o.root, o.machine.spec.root_volume
+    if root.volume is not None:
+        made_for = root.volume.metadata.annotations.get(MADE_FOR_ANNOTATION)
+        if spec.volume_ref is None and made_for != o.machine.metadata.uid:
+            message = (
+                f"Volume {root.volume_name} exists and was not made for this machine: "
+                "name it in spec.rootVolume.volumeRef to boot from it, or delete it"
+            )
+            return Plan(status=draft.status(stalled(Reason.VOLUME_NAME_TAKEN, message), "Failed"))
+        return None
+    if spec.volume_ref is not None:
+        message = f"there is no Volume {root.volume_name} in namespace {o.machine.metadata.namespace}"
+        return Plan(status=draft.status(busy(Reason.VOLUME_NOT_FOUND, message), "Pending"))
+    name = spec.template_ref.name if spec.template_ref else ""
+    if o.template is None:
+        return Plan(
+            status=draft.status(busy(Reason.TEMPLATE_NOT_FOUND, f"there is no Template {name}"), "Pending")
+        )
+    if o.template.deleting:
+        return Plan(
+            status=draft.status(
+                stalled(Reason.TEMPLATE_DELETING, f"Template {name} is being deleted"), "Failed"
+            )
+        )
+    bad = next(
+        (c.message for c in o.template.status.conditions if c.type == "Stalled" and c.status == "True"), None
+    )
+    if bad is not None:
+        return Plan(status=draft.status(stalled(Reason.TEMPLATE_FAILED, f"Template {name}: {bad}"), "Failed"))
+    return Plan(
+        effects=ensure_root(o),
+        status=draft.status(busy(Reason.WAITING_FOR_VOLUMES, "the root volume is made"), "Pending"),
+    )
+
+
+def await_attached(o: Observed, draft: Draft) -> Plan | None:
+    for disk in o.disks[1:]:
+        if disk.volume is None:
+            message = f"there is no Volume {disk.volume_name} in namespace {o.machine.metadata.namespace}"
+            return Plan(status=draft.status(busy(Reason.VOLUME_NOT_FOUND, message), "Pending"))
+        if disk.volume.deleting:
+            message = f"Volume {disk.volume_name} is being deleted"
+            return Plan(status=draft.status(busy(Reason.VOLUME_NOT_FOUND, message), "Pending"))
+    return None
+
+
+def heed_failures(o: Observed, draft: Draft) -> Plan | None:
+    """A disk that cannot be made anywhere stops the machine; what failed here only is for planning to avoid."""
+    for disk in o.disks:
+        if disk.volume is None or not failed_where_bound(disk):
+            continue
+        status = disk.volume.status
+        if status.failure in {"TemplateFailed", "SizeTooSmall"} or is_permanent(disk):
+            message = next((c.message for c in status.conditions if c.type == "Ready"), status.failure or "")
+            reason = Reason.TEMPLATE_FAILED if status.failure == "TemplateFailed" else Reason.VOLUME_FAILED
+            return Plan(
+                status=draft.status(stalled(reason, f"Volume {disk.volume_name}: {message}"), "Failed")
+            )
+    return None
+
+
+def await_placement(o: Observed, draft: Draft) -> Plan | None:
+    """All disks that need a place get it in one plan: one guarded write each, which is the reservation."""
+    unbound = needing_place(o, draft)
+    if not unbound:
+        return None
+    avoid_failed_places(o, draft)
+    plans = draft.get("plans") or 0
+    if plans >= o.limits.max_plans:
+        message = (
+            f"{plans} plans failed; last: {last_failure(draft)}. Change the spec or set a new value of "
+            f"{RETRY_ANNOTATION}"
+        )
+        return Plan(status=draft.status(stalled(Reason.TOO_MANY_PLANS, message), "Failed"))
+    match o.placement:
+        case None:
+            return Plan(
+                status=draft.status(busy(Reason.PLANNING, "a place is being chosen"), "Pending"),
+                again_after=0,
+            )
+        case Unplaceable():
+            draft.set(
+                rejections=[
+                    RejectionCount(reason=str(x), count=n, example=e) for x, n, e in o.placement.counts()
+                ]
+            )
+            return Plan(
+                effects=(
+                    Record(o.raw, EventKind.WARNING, Reason.NOT_PLACEABLE, "Plan", o.placement.sentence()),
+                ),
+                status=draft.status(busy(Reason.NOT_PLACEABLE, o.placement.sentence()), "Pending"),
+            )
+        case Placement():
+            return _bind(o, draft, o.placement, unbound)
+
+
+def _bind(o: Observed, draft: Draft, placement: Placement, unbound: list[DiskView]) -> Plan:
+    by_name = {p.disk: p for p in placement.disks}
+    pinned = placement.hosts[0] if len(placement.hosts) == 1 else ""
+    tied = any(p.host for p in placement.disks)
+    effects: list[object] = []
+    for disk, token in zip(unbound, o.tokens, strict=False):
+        assert disk.volume is not None
+        place = by_name[disk.volume_name]
+        # One feasible host may be chance on Shared pools: only bytes on a host tie the machine to it.
+        pin = place.host or (pinned if tied or place.parent_location in o.local_parents else "")
+        effects.append(Bind.of(disk.volume, place, storage_id(token), pin=pin))
+    where = ", ".join(f"{p.disk} in {p.pool}" for p in placement.disks)
+    on = f" on {pinned}" if pinned else ""
+    told = Record(o.raw, EventKind.NORMAL, "Placed", "Plan", f"placed{on}: {where}")
+    draft.set(rejections=[])
+    return Plan(
+        effects=(*effects, told),
+        status=draft.status(busy(Reason.WAITING_FOR_VOLUMES, f"placed{on}"), "Provisioning"),
+    )
+
+
+def await_volumes(o: Observed, draft: Draft) -> Plan | None:
+    for disk in o.disks:
+        assert disk.volume is not None
+        volume = disk.volume
+        if any(c.type == "Stalled" and c.status == "True" for c in volume.status.conditions):
+            message = next((c.message for c in volume.status.conditions if c.type == "Ready"), "")
+            return Plan(
+                status=draft.status(
+                    stalled(Reason.VOLUME_FAILED, f"Volume {disk.volume_name}: {message}"), "Failed"
+                )
+            )
+        made = volume.status.created_time is not None and volume.status.storage_id == volume.spec.storage_id
+        if not made:
+            message = next((c.message for c in volume.status.conditions if c.type == "Ready"), "not made yet")
+            return Plan(
+                status=draft.status(
+                    busy(Reason.WAITING_FOR_VOLUMES, f"Volume {disk.volume_name}: {message}"), "Provisioning"
+                )
+            )
+        if disk.mount is None or (
+            volume.status.parent and (disk.parent is None or disk.parent_mount is None)
+        ):
+            missing = volume.status.parent if disk.mount is not None else volume.status.location
+            message = f"Volume {disk.volume_name}: {missing} is not there"
+            return Plan(status=draft.status(busy(Reason.WAITING_FOR_VOLUMES, message), "Pending"))
+        if disk.parent is not None and disk.parent.status.revision != volume.status.revision:
+            message = f"Volume {disk.volume_name} is of revision {volume.status.revision}, its parent is not"
+            return Plan(status=draft.status(stalled(Reason.WRONG_DISK, message), "Failed"))
+    return None
+
+
+def await_host(o: Observed, draft: Draft) -> Plan | None:
+    """A machine tied to a host that is not ready or cordoned waits; it has nowhere else to go."""
+    host = pinned_host(o.disks)
+    if not host:
+        return None
+    if o.host_node is None:
+        return Plan(status=draft.status(busy(Reason.WAITING_FOR_HOST, f"node {host} is gone"), "Pending"))
+    if not o.host_node.ready:
+        return Plan(
+            status=draft.status(busy(Reason.WAITING_FOR_HOST, f"node {host} is not ready"), "Pending")
+        )
+    if o.host_node.cordoned:
+        return Plan(status=draft.status(busy(Reason.WAITING_FOR_HOST, f"node {host} is cordoned"), "Pending"))
+    return None
+
+
+def await_pause(o: Observed, draft: Draft) -> Plan | None:
+    """A guest that keeps ending is started again after longer and longer pauses, as a crashing container is."""
+    restarts = draft.get("restarts") or 0
+    if not restarts:
+        return None
+    pause = min(o.limits.restart_cap, 5 * 2 ** min(restarts - 1, 10))
+    left = pause - seconds_since(draft.get("start_time"), o.now)
+    if left <= 0:
+        return None
+    message = f"the guest ended ({draft.get('ended')}); start {restarts + 1} is due"
+    return Plan(status=draft.status(busy(Reason.RESTARTING, message), "Pending"), again_after=left)
+
+
+def claim(o: Observed, draft: Draft) -> Plan | None:
+    """One Lease per volume is the claim on its disk: created, never taken over."""
+    uid = o.machine.metadata.uid
+    for disk in o.disks:
+        if disk.lease is not None and disk.holder != uid:
+            holder = (disk.lease["metadata"].get("annotations") or {}).get("goldpool.io/holder", disk.holder)
+            message = f"Volume {disk.volume_name} is in use by VirtualMachine {holder}"
+            return Plan(status=draft.status(busy(Reason.VOLUME_IN_USE, message), "Pending"))
+    missing = [d for d in o.disks if d.lease is None]
+    if missing:
+        return Plan(
+            effects=tuple(claim_lease(o, d) for d in missing),
+            status=draft.status(busy(Reason.STARTING, "its volumes are claimed"), "Starting"),
+        )
+    first = [d for d in o.disks if d.volume is not None and d.volume.status.first_used_time is None]
+    if first:
+        # Written before the pod is made: from here on the disk is somebody's, and its place is frozen.
+        return Plan(
+            effects=tuple(mark_used(d, timestamp(o.now)) for d in first),
+            status=draft.status(busy(Reason.STARTING, "its volumes are claimed"), "Starting"),
+        )
+    return None
+
+
+STEPS: Final[tuple[Callable[[Observed, Draft], Plan | None], ...]] = (
+    await_root,
+    await_attached,
+    heed_failures,
+    await_placement,
+    await_volumes,
+    await_host,
+    await_pause,
+    claim,
+)
