@@ -16,6 +16,9 @@ MADE_FOR_ANNOTATION: Final = "goldpool.io/made-for"
 PARENTS_ANNOTATION: Final = "goldpool.io/parents"
 """On VM pods: names of the parents they read, a witness against those parents' removal."""
 
+REMOVING_ANNOTATION: Final = "goldpool.io/removing"
+"""On a Parent: the removal of its bytes was asked for, and nobody may use it again."""
+
 LABEL_MANAGED: Final = "app.kubernetes.io/managed-by"
 LABEL_TEMPLATE_UID: Final = "goldpool.io/template-uid"
 LABEL_VM_UID: Final = "goldpool.io/virtualmachine-uid"

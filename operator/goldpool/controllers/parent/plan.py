@@ -12,6 +12,7 @@ from goldpool.controllers.backing import tolerations_of
 from goldpool.controllers.checksum import checksum
 from goldpool.controllers.naming import (
     FINALIZER,
+    REMOVING_ANNOTATION,
     RETRY_ANNOTATION,
     OperationIds,
 )
@@ -29,7 +30,7 @@ from goldpool.controllers.verdict import (
 )
 from goldpool.dispatch.outcome import Failed, Running, Succeeded
 from goldpool.dispatch.request import Ask, Request, Settle
-from goldpool.engine.plan import AddFinalizer, Delete, EventKind, Plan, Record, RemoveFinalizer
+from goldpool.engine.plan import AddFinalizer, Delete, EventKind, Patch, Plan, Record, RemoveFinalizer
 from goldpool.kube import resources as r
 from goldpool.kube.port import Key
 from goldpool.planning.backoff import delay
@@ -49,10 +50,15 @@ def plan(o: Observed) -> Plan:
         if o.users:
             if o.parent.deleting:
                 return Plan(status=_status(o, blocked(_names(o)), state=o.parent.status.state))
+            if o.template is None or o.pool is None:
+                # Nothing to fetch from or to; what is there is kept for its users.
+                return Plan(status=_unchanged(o))
         else:
             # A guarded write: a volume that binds here meanwhile is seen by the witnesses of the next pass.
             return Plan(
-                status=_status(o, busy(Reason.RETIRING, why), state=ParentState.RETIRING), again_after=0
+                status=_status(o, busy(Reason.RETIRING, why), state=ParentState.RETIRING),
+                afterwards=_call_off(o),
+                again_after=0,
             )
     match o.parent.status.state:
         case None | ParentState.PENDING | ParentState.FETCHING:
@@ -260,10 +266,12 @@ def _keep(o: Observed) -> Plan:
 
 
 def _retire(o: Observed) -> Plan:
-    """Everybody was asked (``users`` is fresh here): one user, and the copy is kept after all."""
+    """Everybody was asked (``users`` is fresh here): one user, and the copy is kept after all. Once its removal was
+    asked for there is no way back: a Job that was lost may have removed the bytes all the same."""
     name = o.parent.metadata.name
     operation = OperationIds.delete_parent(name)
-    if o.users and o.removal is None:
+    doomed = REMOVING_ANNOTATION in o.parent.metadata.annotations
+    if o.users and not doomed:
         back = ParentState.READY if o.parent.status.revision else ParentState.PENDING
         verdict = blocked(_names(o)) if o.parent.deleting else busy(Reason.RETIRING, _names(o))
         return Plan(status=_status(o, verdict, state=back, unused_since=None), again_after=5)
@@ -286,8 +294,11 @@ def _retire(o: Observed) -> Plan:
                 o, busy(Reason.WAITING_FOR_HOST, "its host is not ready"), state=ParentState.RETIRING
             )
         )
-    # A transfer that is under way would hold the name for as long as it lasts: it is called off.
-    stop = (Settle(OperationIds.fetch(name, o.parent.status.attempt or 1)),) if o.fetch is not None else ()
+    if not doomed:
+        mark = {"metadata": {"annotations": {REMOVING_ANNOTATION: "true"}}}
+        return Plan(
+            effects=(Patch(r.PARENT, name, "", o.parent.metadata.resource_version, mark),), again_after=0
+        )
     request = Request(
         operation=DeleteParent(id=operation, location=o.parent.spec.location, parent=name),
         mount=o.mount,
@@ -296,9 +307,15 @@ def _retire(o: Observed) -> Plan:
         tolerations=tolerations_of(o.pool.spec.tolerations),
     )
     return Plan(
-        effects=(*stop, Ask(request)),
+        effects=(*_call_off(o), Ask(request)),
         status=_status(o, busy(Reason.RETIRING, "its bytes are being removed"), state=ParentState.RETIRING),
     )
+
+
+def _call_off(o: Observed) -> tuple[Settle, ...]:
+    """A transfer that is under way would hold the name, and be a witness, for as long as it lasts."""
+    fetch = OperationIds.fetch(o.parent.metadata.name, o.parent.status.attempt or 1)
+    return (Settle(fetch),) if o.fetch is not None else ()
 
 
 def _delete(o: Observed) -> Delete:
