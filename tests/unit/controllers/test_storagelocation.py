@@ -29,7 +29,7 @@ from tests.unit.controllers.reading import (
     settled,
 )
 
-NEVER_INITIALISED = {
+NEVER_INITIALISED: Obj = {
     "initializedTime": None,
     "nodeUID": None,
     "total": None,
@@ -203,7 +203,7 @@ def test_a_failed_probe_is_shown_and_repeated_after_a_pause() -> None:
 
 def test_a_failed_probe_counts_more_than_an_earlier_report_that_all_was_well() -> None:
     """Otherwise a path that vanished stays Ready, and the report's age asks for the next probe at once."""
-    long_ago = {"facts": facts(), "facts_time": NOW - timedelta(hours=1)}
+    long_ago: dict[str, Any] = {"facts": facts(), "facts_time": NOW - timedelta(hours=1)}
     failed = plan(observed(outcome=NOT_MOUNTED, **long_ago))
     assert (reason(failed), is_ready(failed), failed.again_after) == ("NotMounted", False, 15)
     assert settled(failed) == ["the-operation"]
