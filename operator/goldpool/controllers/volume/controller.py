@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from goldpool.api.volume import Volume
 from goldpool.controllers.backing import executing_host, mount_of
 from goldpool.controllers.landscape import Landscape
-from goldpool.controllers.naming import OperationIds, lease_name
+from goldpool.controllers.naming import OperationIds, lease_name, source_hash
 from goldpool.controllers.volume.observed import Observed, Place
 from goldpool.controllers.volume.plan import plan
 from goldpool.controllers.world import BY_PARENT, World, differs, readiness
@@ -68,6 +68,8 @@ class VolumeController:
             candidates=tuple(
                 p for p in world.parents_at(parent_location)
                 if template is not None and p.spec.template_uid == template.metadata.uid
+                # A failed copy of an earlier source says nothing about the corrected one.
+                and p.spec.source_hash == self._source_of(template.metadata.name)
             ) if parent_location else (),
             fresh_parent=fresh,
             creation=dispatcher.outcome(OperationIds.create(storage, status.attempts or 0)),
@@ -83,6 +85,10 @@ class VolumeController:
             base_seconds=world.settings.retry_base_seconds,
             now=world.now(),
         )  # fmt: skip
+
+    def _source_of(self, template: str) -> str:
+        raw = self._world.cache.get(r.TEMPLATE, template)
+        return source_hash(raw["spec"]) if raw is not None else ""
 
     def _shared(self, pool: str) -> bool:
         found = self._world.pool(pool)
