@@ -1,0 +1,122 @@
+"""The operator as a process of this machine, so that it can be killed at any moment."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+from typing import Final
+
+from tests.e2e.nodes import ROOT
+
+# Short, so that what waits for time to pass is seen in a test; every rule is the same.
+TIMES: Final = {
+    "RETRY_BASE_SECONDS": "0.5",
+    "RETRY_CAP_SECONDS": "4",
+    "PROBE_SECONDS": "60",
+    "PROBE_FAILED_SECONDS": "2",
+    "START_DEADLINE_SECONDS": "45",
+    "UNSCHEDULABLE_SECONDS": "15",
+    "RESTART_CAP_SECONDS": "2",
+    "JOB_START_SECONDS": "8",
+    "FETCH_CONNECT_SECONDS": "3",
+    "FETCH_IDLE_SECONDS": "5",
+    "SWEEP_SECONDS": "20",
+    "LEASE_SECONDS": "4",
+    "LEASE_RENEW_SECONDS": "3",
+    "LEASE_RETRY_SECONDS": "0.5",
+}
+
+
+class OperatorProcess:
+    """Started anew whenever it ends by itself, as a kubelet would; not after ``kill``, until ``start``."""
+
+    def __init__(self, log: Path, kubeconfig: Path) -> None:
+        self._log, self._kubeconfig = log, kubeconfig
+        self._process: subprocess.Popen[bytes] | None = None
+        self._wanted = False
+        self._lock = threading.RLock()
+        self._port = _free_port()
+        self.own_ends = 0
+        """How often it ended without having been told to."""
+        threading.Thread(target=self._supervise, daemon=True).start()
+
+    def start(self) -> None:
+        with self._lock:
+            self._wanted = True
+            if self._process is None or self._process.poll() is not None:
+                self._spawn()
+
+    def kill(self) -> None:
+        """SIGKILL: it does nothing more, not even give its Lease back."""
+        with self._lock:
+            self._wanted = False
+            if self._process is not None:
+                self._process.send_signal(signal.SIGKILL)
+                self._process.wait()
+
+    def stop(self) -> None:
+        """SIGTERM, as a kubelet stops it."""
+        with self._lock:
+            self._wanted = False
+            if self._process is not None and self._process.poll() is None:
+                self._process.terminate()
+                try:
+                    self._process.wait(20)
+                except subprocess.TimeoutExpired:
+                    self._process.kill()
+                    self._process.wait()
+
+    def await_ready(self, timeout: float = 60) -> None:
+        """Its caches are full; it may still wait for the Lease."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/readyz", timeout=2):
+                    return
+            except OSError:
+                time.sleep(0.2)
+        raise AssertionError(f"the operator is not ready; {self.tail()}")
+
+    def mark(self) -> int:
+        """Where its log is now."""
+        return self._log.stat().st_size if self._log.exists() else 0
+
+    def tail(self, since: int = 0, limit: int = 30_000) -> str:
+        """The end of its log, or what it wrote since a mark."""
+        if not self._log.exists():
+            return ""
+        return self._log.read_bytes()[since:].decode(errors="replace")[-limit:]
+
+    def _spawn(self) -> None:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("GOLDPOOL_")}
+        environment |= {f"GOLDPOOL_{name}": value for name, value in TIMES.items()}
+        environment |= {
+            "KUBECONFIG": str(self._kubeconfig),
+            "PYTHONPATH": str(ROOT / "operator"),
+            "GOLDPOOL_HEALTH_PORT": str(self._port),
+            "GOLDPOOL_POD_NAME": "e2e",
+            "GOLDPOOL_LOG_FORMAT": "json",
+        }
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "goldpool.app"], env=environment, stdout=log, stderr=log, cwd=ROOT
+            )
+
+    def _supervise(self) -> None:
+        while True:
+            time.sleep(0.5)
+            with self._lock:
+                if self._wanted and self._process is not None and self._process.poll() is not None:
+                    self.own_ends += 1
+                    self._spawn()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

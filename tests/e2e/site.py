@@ -1,0 +1,191 @@
+"""What one test has of the cluster: its namespace, pools, templates and machines, and the end of them all."""
+
+import secrets
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from tests.e2e import tidy
+from tests.e2e.api import DATA_NAMESPACE, Api, Obj
+from tests.e2e.builders import a_machine, a_pool, a_template
+from tests.e2e.jobs import JobLog
+from tests.e2e.nodes import Nodes
+from tests.e2e.operator_process import OperatorProcess
+from tests.e2e.server import Image, Images
+
+T = TypeVar("T")
+
+
+class Site:
+    """Names are unique to the test; what it makes is deleted at its end, and nothing may be left then."""
+
+    def __init__(self, api: Api, nodes: Nodes, images: Images, operator: OperatorProcess) -> None:
+        self.api, self.nodes, self.images, self.operator = api, nodes, images, operator
+        self.token = secrets.token_hex(3)
+        self.namespace = f"e2e-{self.token}"
+        self.pools: list[str] = []
+        self.templates: list[str] = []
+        self.jobs = JobLog(api)
+        api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}})
+
+    # --- making things
+
+    def name(self, stem: str) -> str:
+        """A cluster-wide name of this test's own."""
+        return f"{stem}-{self.token}"
+
+    def pool(self, stem: str, **wishes: Any) -> str:
+        """Made; nobody waits for its hosts."""
+        name = self.name(stem)
+        self.pools.append(name)
+        self.api.create(a_pool(name, **wishes))
+        return name
+
+    def pools_on(self, *hosts: str) -> tuple[str, str]:
+        """A golden pool and an ordinary one, ready; on one host if one is named, else on all."""
+        labels = {"kubernetes.io/hostname": hosts[0]} if hosts else None
+        golden = self.pool("golden", golden=True, hosts=labels)
+        standard = self.pool("standard", hosts=labels)
+        self.ready("StoragePool", golden, standard)
+        return golden, standard
+
+    def template(self, image: Image, *, stem: str = "boot", url: str = "", **wishes: Any) -> str:
+        """Registered, its image served at /NAME."""
+        name = self.name(stem)
+        self.templates.append(name)
+        served = self.images.serve(f"/{name}", image)
+        self.api.create(a_template(name, url or served, **{"checksum": image.checksum, **wishes}))
+        return name
+
+    def machine(self, name: str, **wishes: Any) -> str:
+        self.api.create(a_machine(name, self.namespace, **wishes))
+        return name
+
+    def delete(self, kind: str, *names: str) -> None:
+        for name in names:
+            self.api.delete(kind, name, self._namespace_of(kind))
+
+    # --- looking
+
+    def get(self, kind: str, name: str) -> Obj:
+        found = self.api.get(kind, name, self._namespace_of(kind))
+        assert found is not None, f"there is no {kind} {name}"
+        return found
+
+    def status(self, kind: str, name: str) -> Obj:
+        return dict(self.get(kind, name).get("status") or {})
+
+    def condition(self, kind: str, name: str, condition: str = "Ready") -> Obj:
+        """Empty when it is not there."""
+        return condition_of(self.api.get(kind, name, self._namespace_of(kind)), condition)
+
+    def parents(self, template: str) -> list[Obj]:
+        return [p for p in self.api.every("Parent") if p["spec"]["template"] == template]
+
+    def locations(self, pool: str) -> dict[str, Obj]:
+        """By host."""
+        found = self.api.every("StorageLocation")
+        return {x["spec"]["host"]: x for x in found if x["spec"]["pool"] == pool}
+
+    def pod_of(self, machine: str) -> Obj | None:
+        labels = f"goldpool.io/virtualmachine={machine},goldpool.io/virtualmachine-namespace={self.namespace}"
+        return next(iter(self.api.every("Pod", DATA_NAMESPACE, labels)), None)
+
+    def console(self, machine: str) -> str:
+        pod = self.pod_of(machine)
+        return self.api.log(pod["metadata"]["name"]) if pod else ""
+
+    # --- waiting
+
+    def eventually(self, question: Callable[[], T], what: str, timeout: float = 90) -> T:
+        """The first true answer. The deadline is generous: only something that never happens reaches it."""
+        end = time.monotonic() + timeout
+        while True:
+            answer = question()
+            if answer:
+                return answer
+            if time.monotonic() > end:
+                raise AssertionError(f"never happened: {what}")
+            time.sleep(0.25)
+
+    def ready(self, kind: str, *names: str, timeout: float = 90) -> None:
+        self.eventually(
+            lambda: all(self.condition(kind, n).get("status") == "True" for n in names),
+            f"{kind} {', '.join(names)} Ready",
+            timeout,
+        )
+
+    def running(self, *names: str, timeout: float = 120) -> None:
+        def all_run() -> bool:
+            machines = {m["metadata"]["name"]: m for m in self.api.every("VirtualMachine", self.namespace)}
+            return all((machines[n].get("status") or {}).get("phase") == "Running" for n in names)
+
+        self.eventually(all_run, f"{len(names)} machines Running", timeout)
+
+    def phase(self, machine: str, phase: str, timeout: float = 90) -> None:
+        self.eventually(
+            lambda: self.status("VirtualMachine", machine).get("phase") == phase,
+            f"{machine} is {phase}",
+            timeout,
+        )
+
+    def reason(self, kind: str, name: str, reason: str, timeout: float = 90) -> str:
+        """The message of the Ready condition once it has this reason."""
+
+        def message() -> str | None:
+            found = self.condition(kind, name)
+            return str(found.get("message")) if found.get("reason") == reason else None
+
+        answer = self.eventually(message, f"{kind} {name} says {reason}", timeout)
+        assert answer is not None
+        return answer
+
+    def gone(self, kind: str, *names: str, timeout: float = 90) -> None:
+        namespace = self._namespace_of(kind)
+        self.eventually(
+            lambda: all(self.api.get(kind, n, namespace) is None for n in names),
+            f"{kind} {', '.join(names)} gone",
+            timeout,
+        )
+
+    def says(self, machine: str, text: str, timeout: float = 90) -> str:
+        """The console, once the text is on it."""
+        return self.eventually(
+            lambda: console if text in (console := self.console(machine)) else "",
+            f"{machine} prints {text!r}",
+            timeout,
+        )
+
+    # --- the end
+
+    def close(self) -> None:
+        """Everything goes, in the order a person would delete it, and then nothing is left of it anywhere."""
+        kinds: Iterable[tuple[str, Sequence[str]]] = (
+            ("VirtualMachine", self._names("VirtualMachine")),
+            ("Volume", self._names("Volume")),
+            ("Template", self.templates),
+            ("StoragePool", self.pools),
+        )
+        for kind, names in kinds:
+            self.delete(kind, *names)
+            if kind in {"VirtualMachine", "Volume"}:
+                self.gone(kind, *names)
+        self.gone("Volume", *self._names("Volume"))
+        self.gone("Template", *self.templates)
+        self.gone("StoragePool", *self.pools)
+        self.eventually(lambda: not tidy.left_of(self), "nothing is left", timeout=30)
+
+    def end(self) -> None:
+        self.jobs.close()
+        self.api.delete("Namespace", self.namespace)
+
+    def _names(self, kind: str) -> list[str]:
+        return [obj["metadata"]["name"] for obj in self.api.every(kind, self.namespace)]
+
+    def _namespace_of(self, kind: str) -> str:
+        return self.namespace if kind in {"VirtualMachine", "Volume"} else ""
+
+
+def condition_of(obj: Obj | None, condition: str) -> Obj:
+    conditions = ((obj or {}).get("status") or {}).get("conditions", ())
+    return next((dict(c) for c in conditions if c["type"] == condition), {})
