@@ -16,6 +16,8 @@ MADE_FOR_ANNOTATION: Final = "goldpool.io/made-for"
 PARENTS_ANNOTATION: Final = "goldpool.io/parents"
 """On VM pods: names of the parents they read, a witness against those parents' removal."""
 
+FIRST_USE_ANNOTATION: Final = "goldpool.io/first-use"
+"""On a volume's Lease: nobody had used the disk before this holder, so only its own failed start can undo that."""
 REMOVING_ANNOTATION: Final = "goldpool.io/removing"
 """On a Parent: the removal of its bytes was asked for, and nobody may use it again."""
 

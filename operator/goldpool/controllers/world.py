@@ -181,6 +181,18 @@ class World:
         except NotFound:
             return None
 
+    async def refresh(self, resource: Resource, name: str, namespace: str = "") -> Obj | None:
+        """The object as the API server has it, also for the cache from here on; None when it is not there."""
+        try:
+            obj = await self.kube.get(resource, name, namespace)
+        except NotFound:
+            stale = self.cache.get(resource, name, namespace)
+            if stale is not None:
+                self.cache.remove(resource, stale)
+            return None
+        self.cache.observe_write(resource, obj)
+        return obj
+
     async def fresh_pods(self) -> list[Obj]:
         return list(await self.kube.list(r.POD, self.settings.data_namespace, labels=LABEL_VM_UID))
 

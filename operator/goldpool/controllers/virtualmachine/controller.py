@@ -13,6 +13,7 @@ from goldpool.controllers.virtualmachine.places import avoid_failed_places, need
 from goldpool.controllers.virtualmachine.plan import plan
 from goldpool.controllers.virtualmachine.pod import pinned_host
 from goldpool.controllers.virtualmachine.status import Draft
+from goldpool.controllers.virtualmachine.steps import await_templates
 from goldpool.controllers.world import (
     BY_TEMPLATE,
     BY_VOLUME,
@@ -25,8 +26,9 @@ from goldpool.controllers.world import (
 from goldpool.dispatch.mounts import LocationMount
 from goldpool.engine.plan import Plan
 from goldpool.kube import resources as r
-from goldpool.kube.port import Change, Key, NotFound, Obj
+from goldpool.kube.port import Change, Key, Obj
 from goldpool.planning.placement import Unplaceable
+from goldpool.planning.references import template_of
 
 
 class VirtualMachineController:
@@ -60,7 +62,9 @@ class VirtualMachineController:
         if raw is None:
             return None
         machine = VirtualMachine.read(raw)
-        pod = await self._pod(machine)
+        pod = await self._pod(raw, machine)
+        if pod is None and not machine.deleting:
+            await self._refresh_claimed(raw, machine)
         # No await below: the snapshot that is planned on must be the one the binding is counted against.
         disks = tuple(self._disks(raw, machine))
         template = machine.spec.root_volume.template_ref
@@ -85,26 +89,31 @@ class VirtualMachineController:
         )
         return self._with_placement(observed)
 
-    async def _pod(self, machine: VirtualMachine) -> Obj | None:
+    async def _refresh_claimed(self, raw: Obj, machine: VirtualMachine) -> None:
+        """Once every volume is claimed, a pod may follow: a volume whose deletion began before the claim has no
+        holder to its own controller, so it is read from the API server itself. Claim first, read then."""
+        disks = [*self._disks(raw, machine)]
+        if all(d.holder == machine.metadata.uid for d in disks):
+            for disk in disks:
+                await self._world.refresh(r.VOLUME, disk.volume_name, machine.metadata.namespace)
+
+    async def _pod(self, raw: Obj, machine: VirtualMachine) -> Obj | None:
         """Of the cache while it has one. That there is none is only believed of the API server itself once the
         machine has claims to give back: a second pod, or a released disk, could follow from it."""
         world, name = self._world, pod_name(machine.metadata.name, machine.metadata.uid)
         pod = world.pod(name)
-        if pod is not None or machine.status.pod_ref is None:
+        # A creation whose answer was lost left no podRef, but never happened without the claims.
+        holds = any(d.holder == machine.metadata.uid for d in self._disks(raw, machine))
+        if pod is not None or (machine.status.pod_ref is None and not holds):
             return pod
-        try:
-            pod = await world.kube.get(r.POD, name, world.settings.data_namespace)
-        except NotFound:
-            return None
-        world.cache.observe_write(r.POD, pod)
-        return pod
+        return await world.refresh(r.POD, name, world.settings.data_namespace)
 
     def _with_placement(self, o: Observed) -> Observed:
         if o.pod is not None or o.machine.deleting or any(d.volume is None for d in o.disks):
             return o
         draft = Draft.of(o)
         unbound = [d.volume for d in needing_place(o, draft) if d.volume is not None]
-        if not unbound:
+        if not unbound or await_templates(o, draft) is not None:
             return o
         names = {v.metadata.name for v in unbound}
         bound = [
@@ -133,6 +142,7 @@ class VirtualMachineController:
         volume = world.volume(namespace, volume_name)
         if volume is None:
             return DiskView(name=name, volume_name=volume_name, root=root, volume=None, lease=None)
+        template = template_of(volume)
         status = volume.status
         parent = world.parent(status.parent) if status.parent else None
         placement = volume.spec.placement
@@ -142,6 +152,7 @@ class VirtualMachineController:
             root=root,
             volume=volume,
             lease=world.lease(lease_name(volume.metadata.uid)),
+            template=world.template(template) if template else None,
             pool=world.pool(placement.pool) if placement and placement.pool else None,
             mount=self._mount(status.location),
             parent=parent,

@@ -5,6 +5,7 @@ from typing import Any
 from goldpool.api.model import API_VERSION, format_quantity
 from goldpool.controllers.naming import (
     FINALIZER,
+    FIRST_USE_ANNOTATION,
     LABEL_MANAGED,
     LABEL_VOLUME_UID,
     MADE_FOR_ANNOTATION,
@@ -48,7 +49,8 @@ def ensure_root(o: Observed) -> tuple[Create, ...]:
     )
 
 
-def claim_lease(o: Observed, disk: DiskView) -> Create:
+def claim_lease(o: Observed, disk: DiskView, *, first: bool) -> Create:
+    """``first``: an effect before this one marks the disk used, guarded, so nobody can have used it earlier."""
     assert disk.volume is not None
     volume, machine = disk.volume.metadata, o.machine.metadata
     return Create(
@@ -63,6 +65,7 @@ def claim_lease(o: Observed, disk: DiskView) -> Create:
                 "annotations": {
                     "goldpool.io/volume": f"{volume.namespace}/{volume.name}",
                     "goldpool.io/holder": f"{machine.namespace}/{machine.name}",
+                    **({FIRST_USE_ANNOTATION: "true"} if first else {}),
                 },
             },
             "spec": {"holderIdentity": machine.uid},

@@ -8,6 +8,7 @@ from goldpool.api.storagepool import StoragePool
 from goldpool.api.template import Template
 from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.api.volume import Volume
+from goldpool.controllers.naming import FIRST_USE_ANNOTATION
 from goldpool.controllers.world import NodeView
 from goldpool.dispatch.mounts import LocationMount
 from goldpool.kube.port import Obj
@@ -23,6 +24,8 @@ class DiskView:
     root: bool
     volume: Volume | None
     lease: Obj | None
+    template: Template | None = None
+    """Of the volume's source."""
     pool: StoragePool | None = None
     mount: LocationMount | None = None
     parent: Parent | None = None
@@ -33,6 +36,11 @@ class DiskView:
     def holder(self) -> str:
         """UID of the machine that holds the volume; empty when nobody does."""
         return str(((self.lease or {}).get("spec") or {}).get("holderIdentity") or "")
+
+    @property
+    def first_used_by_holder(self) -> bool:
+        """Before the machine that holds the volume, nobody had it."""
+        return FIRST_USE_ANNOTATION in ((self.lease or {}).get("metadata", {}).get("annotations") or {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,8 @@ def reason_to_rest(o: Observed, draft: Draft) -> tuple[Reason, str, str] | None:
     """(reason, message, phase) when the machine should not run now."""
     strategy = o.machine.spec.run_strategy
     ended = draft.get("ended") or ""
-    clean = ended.startswith((Exit.GUEST_SHUTDOWN, Exit.STOPPED, Exit.KILLED))
+    by_itself = ended.startswith(Exit.GUEST_SHUTDOWN)
+    clean = by_itself or ended.startswith((Exit.STOPPED, Exit.KILLED))
     if strategy is RunStrategy.HALTED:
         return Reason.HALTED, "spec.runStrategy is Halted", "Stopped"
     if o.maintenance:
@@ -41,7 +42,7 @@ def reason_to_rest(o: Observed, draft: Draft) -> tuple[Reason, str, str] | None:
             f"the guest ended: {ended}",
             "Succeeded" if clean else "Failed",
         )
-    if strategy is RunStrategy.RERUN_ON_FAILURE and clean:
+    if strategy is RunStrategy.RERUN_ON_FAILURE and by_itself:
         return Reason.SUCCEEDED, f"the guest ended: {ended}", "Succeeded"
     return None
 
@@ -51,6 +52,9 @@ def follow(o: Observed, draft: Draft, pod: dict[str, Any]) -> Plan:
     going = "deletionTimestamp" in pod["metadata"]
     if proven_stopped(pod, o.pod_node):
         return _ended(o, draft, pod)
+    if draft.is_new(pod):
+        # Its creation may have been the last thing a crashed pass did: what is recorded is of the pod before.
+        draft.set(ended=None, start_time=pod["metadata"]["creationTimestamp"])
     if going:
         lost = bool(pod["spec"].get("nodeName")) and (o.pod_node is None or not o.pod_node.ready)
         if lost:
@@ -108,7 +112,9 @@ def _not_running(o: Observed, draft: Draft, pod: dict[str, Any]) -> Plan:
         "Start",
         f"not started within {deadline:.0f} s: {message}",
     )
-    draft.set(ended=f"NeverStarted: {message}"[:1024])
+    if draft.counts_end_of(pod):
+        draft.failed_start(avoided_host(o, pod, message))
+        draft.set(ended=f"NeverStarted: {message}"[:1024])
     return Plan(
         effects=(told, delete_pod(pod)), status=draft.status(busy(Reason.START_FAILED, message), "Starting")
     )
@@ -124,9 +130,13 @@ def _ended(o: Observed, draft: Draft, pod: dict[str, Any]) -> Plan:
         undo = tuple(
             mark_used(d, None)
             for d in o.disks
-            if d.volume is not None and d.volume.status.first_used_time is not None
+            if d.volume is not None
+            and d.volume.status.first_used_time is not None
+            and d.holder == o.machine.metadata.uid
+            and d.first_used_by_holder
         )
-        draft.avoid(avoided_host(o, pod, draft.get("ended") or text))
+        if draft.counts_end_of(pod):
+            draft.failed_start(avoided_host(o, pod, text))
     elif draft.counts_end_of(pod):
         ran = seconds_since(draft.get("start_time"), o.now)
         draft.set(restarts=1 if ran > _STEADY_SECONDS else (draft.get("restarts") or 0) + 1)

@@ -46,12 +46,19 @@ class Draft:
             return
         self.set(avoid=[*entries, entry][-64:], plans=(self.get("plans") or 0) + 1)
 
+    def failed_start(self, entry: Avoided) -> None:
+        """Counts the plan also when the place is known: a machine that can go nowhere else must not try for ever."""
+        entries = [e for e in self.get("avoid") if e.location != entry.location]
+        self.set(avoid=[*entries, entry][-64:], plans=(self.get("plans") or 0) + 1)
+
     def counts_end_of(self, pod: dict[str, Any]) -> bool:
         """Whether this pod's end was not recorded by an earlier pass that could not finish."""
+        return self._o.machine.status.ended is None or self.is_new(pod)
+
+    def is_new(self, pod: dict[str, Any]) -> bool:
+        """No earlier pass recorded this pod."""
         recorded = self._o.machine.status.pod_ref
-        return (
-            self._o.machine.status.ended is None or recorded is None or recorded.uid != pod["metadata"]["uid"]
-        )
+        return recorded is None or recorded.uid != pod["metadata"]["uid"]
 
     def status(self, verdict: Verdict, phase: str) -> dict[str, Any]:
         o, before = self._o, self._o.machine.status

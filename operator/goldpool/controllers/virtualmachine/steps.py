@@ -21,10 +21,14 @@ from goldpool.controllers.virtualmachine.pod import pinned_host
 from goldpool.controllers.virtualmachine.status import Draft
 from goldpool.engine.plan import EventKind, Plan, Record
 from goldpool.planning.placement import Placement, Unplaceable
+from goldpool.planning.references import template_of
 
 
 def await_root(o: Observed, draft: Draft) -> Plan | None:
     root, spec = o.root, o.machine.spec.root_volume
+    if root.volume is not None and root.volume.deleting:
+        message = f"Volume {root.volume_name} is being deleted"
+        return Plan(status=draft.status(busy(Reason.VOLUME_NOT_FOUND, message), "Pending"))
     if root.volume is not None:
         made_for = root.volume.metadata.annotations.get(MADE_FOR_ANNOTATION)
         if spec.volume_ref is None and made_for != o.machine.metadata.uid:
@@ -85,19 +89,40 @@ def heed_failures(o: Observed, draft: Draft) -> Plan | None:
     return None
 
 
+def heed_plans(o: Observed, draft: Draft) -> Plan | None:
+    """After ten plans that failed, only a person can know what is wrong."""
+    plans = draft.get("plans") or 0
+    if plans < o.limits.max_plans or draft.get("first_start_time"):
+        return None
+    message = (
+        f"{plans} plans failed; last: {last_failure(draft)}. Change the spec or set a new value of "
+        f"{RETRY_ANNOTATION}"
+    )
+    return Plan(status=draft.status(stalled(Reason.TOO_MANY_PLANS, message), "Failed"))
+
+
+def await_templates(o: Observed, draft: Draft) -> Plan | None:
+    """Without its template a disk would be placed as if it needed no parent."""
+    for disk in needing_place(o, draft):
+        assert disk.volume is not None
+        name = template_of(disk.volume)
+        if name is not None and disk.template is None:
+            message = f"Volume {disk.volume_name}: there is no Template {name}"
+            return Plan(status=draft.status(busy(Reason.TEMPLATE_NOT_FOUND, message), "Pending"))
+        if disk.template is not None and disk.template.deleting:
+            message = f"Volume {disk.volume_name}: Template {name} is being deleted"
+            return Plan(status=draft.status(stalled(Reason.TEMPLATE_DELETING, message), "Failed"))
+    return None
+
+
 def await_placement(o: Observed, draft: Draft) -> Plan | None:
     """All disks that need a place get it in one plan: one guarded write each, which is the reservation."""
     unbound = needing_place(o, draft)
     if not unbound:
         return None
     avoid_failed_places(o, draft)
-    plans = draft.get("plans") or 0
-    if plans >= o.limits.max_plans:
-        message = (
-            f"{plans} plans failed; last: {last_failure(draft)}. Change the spec or set a new value of "
-            f"{RETRY_ANNOTATION}"
-        )
-        return Plan(status=draft.status(stalled(Reason.TOO_MANY_PLANS, message), "Failed"))
+    if (stop := heed_plans(o, draft)) is not None:
+        return stop
     match o.placement:
         case None:
             return Plan(
@@ -209,26 +234,28 @@ def claim(o: Observed, draft: Draft) -> Plan | None:
             holder = (disk.lease["metadata"].get("annotations") or {}).get("goldpool.io/holder", disk.holder)
             message = f"Volume {disk.volume_name} is in use by VirtualMachine {holder}"
             return Plan(status=draft.status(busy(Reason.VOLUME_IN_USE, message), "Pending"))
-    missing = [d for d in o.disks if d.lease is None]
-    if missing:
-        return Plan(
-            effects=tuple(claim_lease(o, d) for d in missing),
-            status=draft.status(busy(Reason.STARTING, "its volumes are claimed"), "Starting"),
-        )
-    first = [d for d in o.disks if d.volume is not None and d.volume.status.first_used_time is None]
-    if first:
-        # Written before the pod is made: from here on the disk is somebody's, and its place is frozen.
-        return Plan(
-            effects=tuple(mark_used(d, timestamp(o.now)) for d in first),
-            status=draft.status(busy(Reason.STARTING, "its volumes are claimed"), "Starting"),
-        )
-    return None
+    effects: list[object] = []
+    for disk in o.disks:
+        assert disk.volume is not None
+        first = disk.volume.status.first_used_time is None
+        if first:
+            # Written before the pod is made: from here on the disk is somebody's, and its place is frozen. And before
+            # the Lease, which says who was the first: a failed start gives back only what it took itself.
+            effects.append(mark_used(disk, timestamp(o.now)))
+        if disk.lease is None:
+            effects.append(claim_lease(o, disk, first=first))
+    if not effects:
+        return None
+    status = draft.status(busy(Reason.STARTING, "its volumes are claimed"), "Starting")
+    return Plan(effects=tuple(effects), status=status)
 
 
 STEPS: Final[tuple[Callable[[Observed, Draft], Plan | None], ...]] = (
     await_root,
     await_attached,
     heed_failures,
+    heed_plans,
+    await_templates,
     await_placement,
     await_volumes,
     await_host,
