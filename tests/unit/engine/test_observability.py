@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 
 import aiohttp
@@ -48,7 +49,7 @@ def samples(metrics: Metrics) -> dict[str, float]:
 
 
 class Source:
-    resources: tuple[Resource, ...] = (VOLUME,)
+    resources: Sequence[Resource] = (VOLUME,)
 
     def last_event_age(self) -> float:
         return 7.0

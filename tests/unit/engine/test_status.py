@@ -7,7 +7,7 @@ TOY = Resource("example.io", "v1", "Toy", "toys", namespaced=True)
 KEY = Key("Toy", "ns", "a")
 
 
-def a_toy(status: dict | None = None, *, version: str = "1", **metadata: object) -> Obj:
+def a_toy(status: Obj | None = None, *, version: str = "1", **metadata: object) -> Obj:
     obj: Obj = {"metadata": {"name": "a", "resourceVersion": version, **metadata}, "spec": {"size": 1}}
     return obj if status is None else obj | {"status": status}
 
@@ -21,7 +21,7 @@ def a_toy(status: dict | None = None, *, version: str = "1", **metadata: object)
         ({"a": (1, 2)}, {"a": [1, 2]}),
     ],
 )
-def test_absent_and_null_are_the_same(status: dict, expected: dict) -> None:
+def test_absent_and_null_are_the_same(status: Obj, expected: Obj) -> None:
     assert normal(status) == expected
 
 
@@ -38,7 +38,7 @@ def test_absent_and_null_are_the_same(status: dict, expected: dict) -> None:
     ],
 )
 def test_a_status_is_written_when_it_differs(
-    desired: dict, current: dict | None, foreign: tuple[str, ...], differs: bool
+    desired: Obj, current: Obj | None, foreign: tuple[str, ...], differs: bool
 ) -> None:
     assert StatusMemory().differs("owner", desired, a_toy(current), foreign) is differs
 

@@ -243,6 +243,8 @@ def test_any_order_ends_at_the_newest(versions: list[int]) -> None:
     cache, changes = a_cache()
     for version in versions:
         cache.upsert(TOY, a_toy(version=version))
-    assert cache.get(TOY, "a", "ns")["metadata"]["resourceVersion"] == "7"
+    kept = cache.get(TOY, "a", "ns")
+    assert kept is not None
+    assert kept["metadata"]["resourceVersion"] == "7"
     seen = [int(change.new["metadata"]["resourceVersion"]) for change in changes if change.new]
     assert seen == sorted(seen)

@@ -1,5 +1,7 @@
 """Each filter alone: the boundary, the reason and the numbers a person reads."""
 
+from typing import Any
+
 import pytest
 
 from goldpool.planning.filters import (
@@ -132,7 +134,7 @@ def test_state_reach_tags_and_wishes(
 
 def test_the_first_objection_in_the_order_of_the_design_is_the_reason() -> None:
     """Each fault alone, worst order: mending them one by one walks through the policy."""
-    faults = {
+    faults: dict[RejectionReason, dict[str, Any]] = {
         RejectionReason.WRONG_POOL: {"pool": "std-a"},
         RejectionReason.POOL_DISABLED: {"enabled": True},
         RejectionReason.LOCATION_NOT_READY: {"ready": True},
@@ -143,7 +145,7 @@ def test_the_first_objection_in_the_order_of_the_design_is_the_reason() -> None:
         RejectionReason.ALLOCATED_LIMIT: {"allocated_bytes": 0},
         RejectionReason.IOPS: {"capacity_iops": None},
     }
-    broken = {
+    broken: dict[str, Any] = {
         "pool": "std-b", "name": "bad", "enabled": False, "ready": False, "hosts": frozenset(), "tags": frozenset(),
         "used": 1000, "allocated_bytes": 1000, "capacity_iops": 1,
     }  # fmt: skip

@@ -176,7 +176,7 @@ def every_placement(world: World) -> list[tuple[DiskPlacement, ...]]:
         above: list[LocationView | None] = [*locations] if want.template else [None]
         per_disk.append(
             [
-                DiskPlacement(want.name, a.name, a.pool, a.host, p and p.name, p and p.pool)
+                DiskPlacement(want.name, a.name, a.pool, a.host, p.name if p else None, p.pool if p else None)
                 for a in locations
                 for p in above
             ]
@@ -200,11 +200,11 @@ def test_a_placement_keeps_every_rule_and_none_is_found_only_if_none_exists(worl
 @settings(max_examples=60, deadline=None)
 @given(worlds(), st.integers(-5, 5), st.randoms(use_true_random=False))
 def test_the_order_of_the_input_changes_nothing(world: World, seed: int, shuffle) -> None:  # type: ignore[no-untyped-def]
-    wish, *known = world
-    before = place(wish, *known, seed=seed)
-    for one in known:
-        shuffle.shuffle(one)
-    assert place(wish, *known, seed=seed) == before
+    wish, hosts, locations, parents = world
+    before = place(wish, hosts, locations, parents, seed=seed)
+    for known in (hosts, locations, parents):
+        shuffle.shuffle(known)
+    assert place(wish, hosts, locations, parents, seed=seed) == before
 
 
 @settings(max_examples=60, deadline=None)

@@ -17,7 +17,7 @@ from goldpool.planning.references import (
 )
 from tests.unit.planning.builders import a_machine, a_parent, a_volume
 
-AT = {"bound_to": ("std-a", "node-1"), "parent_pool": "golden-ssd"}
+AT: dict[str, Any] = {"bound_to": ("std-a", "node-1"), "parent_pool": "golden-ssd"}
 
 
 @pytest.mark.parametrize(

@@ -249,7 +249,7 @@ def test_a_pod_told_nonsense_says_so(pod: Pod) -> None:
 def tiny_pool(pod: Pod) -> Iterator[Path]:
     """A pool of 2 MiB at the pod's disks."""
     pod.disks.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", pod.disks]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(pod.disks)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("needs the right to mount a tmpfs")
     yield pod.disks

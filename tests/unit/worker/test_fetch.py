@@ -37,7 +37,7 @@ R = FailureReason
 DISK = a_raw_disk()
 REVISION = hashlib.sha256(DISK).hexdigest()
 OTHER = DISK[:-1] + b"?"
-PINNED = {"checksums": (a_checksum(REVISION),)}
+PINNED: dict[str, Any] = {"checksums": (a_checksum(REVISION),)}
 
 
 def reason_of(pool: Pool, operation: Fetch) -> FailureReason | None:
@@ -208,7 +208,7 @@ def test_bytes_that_are_no_such_image_are_a_permanent_failure(
     url = server.answer("/d", web.body(content))
     assert reason_of(pool, a_fetch(url, **changes)) is reason
     assert server.hits == {"/d": 1}
-    verified = {"checksums": (a_checksum(hashlib.sha256(content).hexdigest()),)}
+    verified: dict[str, Any] = {"checksums": (a_checksum(hashlib.sha256(content).hexdigest()),)}
     other = server.answer("/other", web.body(DISK))
     assert reason_of(pool, a_fetch(url, other, **changes, **verified)) is reason
     assert server.hits == {"/d": 2}  # these are the declared bytes: another mirror cannot have better ones
