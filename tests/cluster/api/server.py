@@ -45,7 +45,8 @@ class Server:
     """Every method is one request, with ``fieldValidation=Strict``."""
 
     def __init__(self, user: str = "") -> None:
-        self._client: Any = config.new_client_from_config(os.environ["KUBECONFIG"])
+        connect: Any = config.new_client_from_config
+        self._client = connect(os.environ["KUBECONFIG"])
         self._user = user
 
     def request(

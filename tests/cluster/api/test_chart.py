@@ -18,7 +18,7 @@ OURS = {
     "crds": {"enabled": False},
     "dataNamespace": {"name": NAMESPACE, "create": False},
 }
-BINDING = {"placement": {"pool": "a", "host": "h"}, "storageID": "v-abcdefgh"}
+BINDING: Obj = {"placement": {"pool": "a", "host": "h"}, "storageID": "v-abcdefgh"}
 
 Store = Callable[[Obj], Obj]
 

@@ -110,7 +110,7 @@ def a_model(annotation: Any, default: Any = REQUIRED, **field: Any) -> type[Base
 
 def the_field(annotation: Any, default: Any = REQUIRED, **field: Any) -> Schema:
     """The schema of a field of that type, without its description."""
-    schema = structural(a_model(annotation, default, **field))["properties"]["value"]
+    schema: Schema = structural(a_model(annotation, default, **field))["properties"]["value"]
     assert schema.pop("description") == "A value."
     return schema
 
