@@ -95,6 +95,16 @@ class Journey:
             for line in said.splitlines():
                 if line != "No resources found":
                     self._stage.say(f"    {line}")
+        # What was deleted by hand waits for its users, who are gone by now. Applied over it, the example would
+        # change an object that is about to vanish.
+        for pool in kubectl.get("storagepools"):
+            if pool["metadata"].get("deletionTimestamp"):
+                name = pool["metadata"]["name"]
+                kubectl(
+                    "wait", "--for=delete", f"storagepool.goldpool.io/{name}", f"--timeout={GONE_SECONDS}s",
+                    timeout=GONE_SECONDS + 30,
+                )  # fmt: skip
+                self._stage.say(f'    storagepool.goldpool.io "{name}" gone')
 
     def _follow(self, kubectl: Kubectl, objects: list[manifests.Obj]) -> None:
         """Until every copy is there and every guest said its marker."""
