@@ -47,6 +47,11 @@ class VolumeController:
         storage = spec.storage_id or ""
         dispatcher = world.dispatcher
         lease = world.lease(lease_name(volume.metadata.uid))
+        if lease is None and volume.deleting:
+            # Its disk is removed on the word that nobody holds it: the cache's is not enough.
+            lease = await world.refresh(
+                r.LEASE, lease_name(volume.metadata.uid), world.settings.data_namespace
+            )
         holder = (lease or {}).get("spec", {}).get("holderIdentity") or ""
         annotations = (lease or {}).get("metadata", {}).get("annotations") or {}
         direct = None
@@ -56,6 +61,7 @@ class VolumeController:
             and wish.pool
             and not storage
             and (wish.host or self._shared(wish.pool))
+            and (template is not None or not wanted)
         ):
             direct = self._landscape.place_volume(volume)
         return Observed(

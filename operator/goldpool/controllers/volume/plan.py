@@ -9,7 +9,7 @@ from goldpool.api.references import Blocker
 from goldpool.api.template import Template
 from goldpool.api.volume import Discarded, Volume, VolumeStatus
 from goldpool.contracts.layout import ImageFormat, Owner
-from goldpool.contracts.operations import CreateBlank, CreateChild, DeleteVolume, Operation
+from goldpool.contracts.operations import PERMANENT, CreateBlank, CreateChild, DeleteVolume, Operation
 from goldpool.controllers.backing import tolerations_of
 from goldpool.controllers.landscape import Bind
 from goldpool.controllers.naming import FINALIZER, OperationIds, storage_id
@@ -55,6 +55,8 @@ def plan(o: Observed) -> Plan:
 
 
 def _bind(o: Observed) -> Plan:
+    if o.template is None and (wanted := template_of(o.volume)):
+        return Plan(status=_status(o, busy(Reason.TEMPLATE_NOT_FOUND, f"there is no Template {wanted}")))
     match o.direct:
         case DiskPlacement():
             return Plan(effects=(Bind.of(o.volume, o.direct, storage_id(o.token), pin=o.direct.host),))
@@ -122,6 +124,9 @@ def _make(o: Observed) -> Plan:
                 afterwards=(Settle(operation),),
                 again_after=None if permanent else pause,
             )
+    if o.creation is None and volume.status.failure in PERMANENT:
+        # Whatever woke the volume: the same operation cannot succeed here.
+        return Plan(status=volume.status.model_copy(update={"first_used_time": None}).to_dict())
     if template_of(volume):
         made = _child(o, place, operation, bound)
         if isinstance(made, Plan):
