@@ -1,0 +1,63 @@
+"""What the Volume's controller observes, with defaults that fit each other."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from goldpool.api.parent import Parent
+from goldpool.api.storagelocation import StorageLocation
+from goldpool.api.storagepool import StoragePool
+from goldpool.api.template import Template
+from goldpool.api.volume import Volume
+from goldpool.controllers.backing import mount_of
+from goldpool.controllers.volume import Observed
+from goldpool.controllers.volume.observed import Place
+from goldpool.kube.port import Obj
+from tests.unit.controllers.builders import (
+    NODE,
+    NOW,
+    a_location,
+    a_pinned_template,
+    a_pool,
+    a_volume,
+)
+
+
+def a_place(pool: str = "std-a", host: str | None = NODE, **changes: Any) -> Place:
+    owner, location = StoragePool.read(a_pool(pool)), StorageLocation.read(a_location(pool))
+    defaults: dict[str, Any] = {
+        "pool": owner,
+        "location": location,
+        "mount": mount_of(owner, location, f"uid-{NODE}", "cluster"),
+        "host": host,
+        "node_known": True,
+    }
+    return Place(**(defaults | changes))
+
+
+def observed(
+    volume: Obj | None = None, *, candidates: Iterable[Obj] = (), fresh: Obj | None = None, **changes: Any
+) -> Observed:
+    """A child that is bound, and nothing done about it yet."""
+    raw = volume or a_volume()
+    read = Volume.read(raw)
+    child = read.spec.source is not None
+    bound = read.spec.storage_id is not None
+    defaults: dict[str, Any] = {
+        "template": Template.read(a_pinned_template()) if child else None,
+        "place": a_place() if bound else None,
+        "old_place": a_place("std-b") if read.status.discarding else None,
+        "parent_location": f"golden-ssd.{NODE}" if child and bound else None,
+        "candidates": tuple(Parent.read(p) for p in candidates),
+        "fresh_parent": Parent.read(fresh) if fresh else None,
+        "creation": None,
+        "removal": None,
+        "discarding": None,
+        "holder": "",
+        "holder_name": "",
+        "direct": None,
+        "token": "freshtok",
+        "trash_seconds": 3600,
+        "base_seconds": 5.0,
+        "now": NOW,
+    }
+    return Observed(raw=raw, volume=read, **(defaults | changes))
