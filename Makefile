@@ -51,7 +51,7 @@ generate: venv ## Write CRDs and RBAC anew from the models and the table of righ
 	$(BIN)/python -m hack.generate
 
 unit: venv packages ## Run the unit tests (real qemu-img, files, a loopback HTTP server; no cluster)
-	@export HELM="$$(eval "$$($(PYTHON) -m hack.cluster env 2>/dev/null)"; command -v helm || true)"; \
+	@export GOLDPOOL_BOOT_GUESTS=1 HELM="$$(eval "$$($(PYTHON) -m hack.cluster env 2>/dev/null)"; command -v helm || true)"; \
 	$(PYTEST) -n auto tests/unit
 
 cluster: venv ## Run the tests that need an API server; wants `make cluster-up chart`

@@ -89,6 +89,9 @@ class Runner:
                 print(f"\n=== {step.name}: no end after {report.duration(step.timeout)}", flush=True)
                 _end(process)
                 return False
+            except BaseException:  # interrupted: nobody else knows of this process any more
+                _end(process)
+                raise
             finally:
                 with self._lock:
                     self._running.discard(process)
