@@ -1,0 +1,39 @@
+"""What users write."""
+
+from goldpool.kube.port import Obj
+
+TEAM = "team-a"
+
+
+def a_pool(name: str, *, golden: bool = False, shared: bool = False) -> Obj:
+    spec = {
+        "golden": golden,
+        "backend": {"hostPath": {"path": f"/srv/{name}"}},
+        "scope": "Shared" if shared else "Host",
+        "hostSelector": {"matchLabels": {}},
+    }
+    return {"metadata": {"name": name}, "spec": spec}
+
+
+def a_template(name: str = "debian", *, prepare: tuple[str, ...] = ()) -> Obj:
+    spec = {
+        "golden": True,
+        "format": "qcow2",
+        "source": {"url": f"https://mirror.example/{name}"},
+        "prepare": {"pools": list(prepare)},
+        "retention": "1h",
+    }
+    return {"metadata": {"name": name}, "spec": spec}
+
+
+def a_machine(name: str, *, template: str = "debian", data: tuple[str, ...] = ()) -> Obj:
+    spec = {
+        "memory": "1Gi",
+        "rootVolume": {"templateRef": {"name": template}},
+        "volumes": [{"name": volume, "volumeRef": {"name": volume}} for volume in data],
+    }
+    return {"metadata": {"name": name, "namespace": TEAM}, "spec": spec}
+
+
+def a_data_volume(name: str) -> Obj:
+    return {"metadata": {"name": name, "namespace": TEAM}, "spec": {"type": "Data", "size": "1Gi"}}
