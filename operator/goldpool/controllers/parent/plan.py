@@ -128,6 +128,8 @@ def _fetch(o: Observed) -> Plan:
                 effects=(told,),
                 status=_status(o, verdict, state=ParentState.PUBLISHED, **found),
                 afterwards=(Settle(operation),),
+                # Where another copy has decided the revision already, nothing else would wake this one.
+                again_after=0,
             )
         case Succeeded():
             return Plan(
