@@ -8,7 +8,9 @@ from tests.e2e.api import Obj
 API_VERSION = "goldpool.io/v1alpha1"
 TEST_GOLDEN = "/srv/test-golden"
 TEST_STANDARD = "/srv/test-standard"
-SHARED = "/srv/shared"
+SHARED_GOLDEN = "/mnt/goldpool-e2e/golden"
+SHARED_STANDARD = "/mnt/goldpool-e2e/standard"
+"""Plain directories of the machine, and so the same bytes on every node. The demo may be using /srv/shared."""
 
 
 def a_pool(
@@ -19,6 +21,7 @@ def a_pool(
     scope: str = "Host",
     hosts: Mapping[str, str] | None = None,
     tags: Sequence[str] = (),
+    require_mount: bool = True,
 ) -> Obj:
     """On the disks that belong to tests; ``hosts`` are labels of nodes, all nodes without it."""
     path = path or (TEST_GOLDEN if golden else TEST_STANDARD)
@@ -29,7 +32,7 @@ def a_pool(
         "spec": {
             "golden": golden,
             "scope": scope,
-            "backend": {"hostPath": {"path": path}},
+            "backend": {"hostPath": {"path": path, "requireMount": require_mount}},
             "hostSelector": {"matchLabels": dict(hosts or {})},
             "tags": list(tags),
         },

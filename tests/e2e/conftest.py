@@ -1,19 +1,22 @@
 """The whole cluster, the operator as a local process with the chart's own rights, and a site per test."""
 
+import fcntl
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import yaml
 
-from hack.guests import bootsector
+from hack.guests import bootsector, linux
 from hack.guests.__main__ import write_bootsector
+from hack.images import cache
 from tests.e2e import tidy
-from tests.e2e.api import SYSTEM_NAMESPACE, Api
+from tests.e2e.api import SYSTEM_NAMESPACE, Api, Refused
 from tests.e2e.deployment import scaled_to_zero
 from tests.e2e.nodes import ROOT, Nodes
 from tests.e2e.operator_process import OperatorProcess
@@ -43,13 +46,16 @@ _FAILED = pytest.StashKey[bool]()
 
 
 @pytest.fixture(scope="session")
-def cluster() -> None:
-    """The development cluster's settings, in this process's environment."""
+def cluster() -> Iterator[None]:
+    """The development cluster's settings, in this process's environment; another run waits until this one has ended."""
     if not os.environ.get("GOLDPOOL_CLUSTER_STATE"):
         command = [sys.executable, "-m", "hack.cluster", "env"]
         exports = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
         for name, value in re.findall(r"^export (\w+)='([^']*)'", exports, re.MULTILINE):
             os.environ[name] = value + (f":{os.environ['PATH']}" if name == "PATH" else "")
+    with Path("/run/goldpool-e2e.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -121,7 +127,8 @@ def site(
         raise
     finally:
         for name in others:
-            api.patch("StoragePool", name, {"spec": {"state": "Enabled"}})
+            with suppress(Refused):  # it was deleted meanwhile
+                api.patch("StoragePool", name, {"spec": {"state": "Enabled"}})
         print(operator.tail(begin))
         site.end()
 
@@ -145,6 +152,22 @@ def boot_image(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 @pytest.fixture
 def boot(boot_image: bytes) -> Image:
     return Image(boot_image)
+
+
+@pytest.fixture(scope="session")
+def linux_image(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The Linux guest: checks its files, counts its boots, and obeys the power button."""
+    path = tmp_path_factory.mktemp("guests") / "linux.qcow2"
+    linux.build(linux.Recipe(), path, cache.cache_directory("guests"))
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def oneshot_image(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The same, with few files; powers itself off at its end."""
+    path = tmp_path_factory.mktemp("guests") / "oneshot.qcow2"
+    linux.build(linux.Recipe(oneshot=True, data_mib=1), path, cache.cache_directory("guests"))
+    return path.read_bytes()
 
 
 @pytest.fixture(scope="session")

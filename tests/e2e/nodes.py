@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import os
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -74,6 +75,11 @@ class Nodes:
 
     def read(self, node: str, path: str) -> str:
         return self.run(node, "cat", path)
+
+    def write(self, node: str, path: str, content: str) -> None:
+        self.run(
+            node, "sh", "-c", f"mkdir -p {Path(path).parent} && printf %s {shlex.quote(content)} > {path}"
+        )
 
     def counters(self, node: str, pool: str) -> DiskCounters:
         """What the disk of this pool (by the cluster's own name for it) did so far, all writes flushed."""

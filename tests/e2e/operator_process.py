@@ -82,6 +82,13 @@ class OperatorProcess:
                 time.sleep(0.2)
         raise AssertionError(f"the operator is not ready; {self.tail()}")
 
+    def passes(self, controller: str) -> float:
+        """How many passes the controller made since the process began."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        begin = f'controller_runtime_reconcile_total{{controller="{controller}"'
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(begin))
+
     def mark(self) -> int:
         """Where its log is now."""
         return self._log.stat().st_size if self._log.exists() else 0

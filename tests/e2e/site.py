@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from tests.e2e import tidy
 from tests.e2e.api import DATA_NAMESPACE, Api, Obj
-from tests.e2e.builders import a_machine, a_pool, a_template
+from tests.e2e.builders import SHARED_GOLDEN, SHARED_STANDARD, a_machine, a_pool, a_template
 from tests.e2e.jobs import JobLog
 from tests.e2e.nodes import Nodes
 from tests.e2e.operator_process import OperatorProcess
@@ -46,6 +46,18 @@ class Site:
         labels = {"kubernetes.io/hostname": hosts[0]} if hosts else None
         golden = self.pool("golden", golden=True, hosts=labels)
         standard = self.pool("standard", hosts=labels)
+        self.ready("StoragePool", golden, standard)
+        return golden, standard
+
+    def shared_pool(self, stem: str, *, golden: bool = False) -> str:
+        """One that every host reaches; its directory is made."""
+        path = SHARED_GOLDEN if golden else SHARED_STANDARD
+        self.nodes.run(self.nodes.names()[0], "mkdir", "-p", path)
+        return self.pool(stem, golden=golden, scope="Shared", path=path, require_mount=False)
+
+    def shared_pools(self) -> tuple[str, str]:
+        """A golden pool and an ordinary one that every host reaches, ready."""
+        golden, standard = self.shared_pool("golden", golden=True), self.shared_pool("standard")
         self.ready("StoragePool", golden, standard)
         return golden, standard
 
@@ -94,6 +106,11 @@ class Site:
     def console(self, machine: str) -> str:
         pod = self.pod_of(machine)
         return self.api.log(pod["metadata"]["name"]) if pod else ""
+
+    def events(self, name: str) -> list[str]:
+        """(reason, note) of what was told about a tenant's object, as "reason: note"."""
+        found = self.api.every("Event", self.namespace)
+        return [f"{e['reason']}: {e['message']}" for e in found if e["involvedObject"]["name"] == name]
 
     # --- waiting
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from tests.e2e.api import DATA_NAMESPACE, Api, Obj, Refused
-from tests.e2e.builders import SHARED, TEST_GOLDEN, TEST_STANDARD
+from tests.e2e.builders import SHARED_GOLDEN, SHARED_STANDARD, TEST_GOLDEN, TEST_STANDARD
 from tests.e2e.nodes import Nodes
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _KINDS: Final = ("StoragePool", "StorageLocation", "Template", "Parent")
 _TENANT_KINDS: Final = ("VirtualMachine", "Volume")
-_PATHS: Final = (TEST_GOLDEN, TEST_STANDARD, SHARED)
+_PATHS: Final = (TEST_GOLDEN, TEST_STANDARD, SHARED_GOLDEN, SHARED_STANDARD)
 _DIRECTORIES: Final = ("templates", "volumes", "tmp")
 
 
