@@ -23,6 +23,7 @@ EXAMPLES = cache.REPOSITORY / "examples"
 BUILD_SECONDS = 3600
 RUNNING_SECONDS = 600
 GONE_SECONDS = 180
+POOL_SECONDS = 120
 _POLL_SECONDS = 1.0
 # Machines before the volumes they hold, volumes before the template whose parents they stand on. Pools stay: their
 # locations keep their identity on disk, and a second run starts from where an administrator would.
@@ -52,10 +53,12 @@ class Journey:
         with stage.step("what a former run left"):
             self._remove_former(kubectl)
         with images.serving(guest, config.HOST_IP) as served:
+            objects = manifests.rendered(
+                manifests.read(EXAMPLES), url=served.url, checksum=f"sha256:{_sha256(guest)}"
+            )
+            with stage.step("pools"):
+                self._prepare_pools(kubectl, objects)
             with stage.step("examples applied"):
-                objects = manifests.rendered(
-                    manifests.read(EXAMPLES), url=served.url, checksum=f"sha256:{_sha256(guest)}"
-                )
                 for line in kubectl.apply(objects):
                     stage.say(f"    {line}")
             with stage.step("copies fetched, machines booted"):
@@ -105,6 +108,16 @@ class Journey:
                     timeout=GONE_SECONDS + 30,
                 )  # fmt: skip
                 self._stage.say(f'    storagepool.goldpool.io "{name}" gone')
+
+    def _prepare_pools(self, kubectl: Kubectl, objects: list[manifests.Obj]) -> None:
+        """A machine takes the first place there is: one that should choose among all hosts comes after the pools."""
+        pools = [o for o in objects if o["kind"] == "StoragePool"]
+        for line in kubectl.apply(pools):
+            self._stage.say(f"    {line}")
+        names = [f"storagepool.goldpool.io/{pool['metadata']['name']}" for pool in pools]
+        kubectl(
+            "wait", "--for=condition=Ready", *names, f"--timeout={POOL_SECONDS}s", timeout=POOL_SECONDS + 30
+        )
 
     def _follow(self, kubectl: Kubectl, objects: list[manifests.Obj]) -> None:
         """Until every copy is there and every guest said its marker."""
