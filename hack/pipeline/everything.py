@@ -32,17 +32,21 @@ STEPS = (
     Step("e2e tests", "e2e", needs=("virtual environment", "chart"), timeout=2400),
 )
 _GRACE_SECONDS = 20
+_POLL_SECONDS = 0.1
 _TAIL_LINES = 200
 
 
 class Runner:
-    """Runs make targets, each as a process group of its own, so that what it started ends with it."""
+    """Runs make targets, each as a process group of its own, so that what it started ends with it.
+
+    Only the thread that started a process ends it: any other could meet an id that is somebody else's by then.
+    """
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
-        self._running: set[subprocess.Popen[bytes]] = set()
-        self._lock = threading.Lock()
-        self._stopping = False
+        self._stopping = threading.Event()
+        self._running = 0
+        self._changed = threading.Condition()
 
     def execute(self, step: Step) -> bool:
         """A background step's output is shown when it failed; a foreground step's at once."""
@@ -60,19 +64,19 @@ class Runner:
         return passed
 
     def stop(self) -> None:
-        """Ends what runs and lets nothing else start."""
-        with self._lock:
-            self._stopping = True
-            running = list(self._running)
-        for process in running:
-            _end(process)
+        """Returns when nothing runs any more; nothing else will start."""
+        with self._changed:
+            self._stopping.set()
+            self._changed.wait_for(lambda: self._running == 0)
 
     def _run(self, step: Step, log: Path | None) -> bool:
-        with contextlib.ExitStack() as stack:
-            output = stack.enter_context(log.open("wb")) if log is not None else None
-            with self._lock:
-                if self._stopping:
-                    return False
+        with self._changed:
+            if self._stopping.is_set():
+                return False
+            self._running += 1
+        try:
+            with contextlib.ExitStack() as stack:
+                output = stack.enter_context(log.open("wb")) if log is not None else None
                 process = subprocess.Popen(
                     ["make", "--no-print-directory", step.target],
                     cwd=cache.REPOSITORY,
@@ -82,19 +86,27 @@ class Runner:
                     env=_own_environment(),
                     start_new_session=True,
                 )
-                self._running.add(process)
-            try:
-                return process.wait(step.timeout) == 0
-            except subprocess.TimeoutExpired:
-                print(f"\n=== {step.name}: no end after {report.duration(step.timeout)}", flush=True)
-                _end(process)
-                return False
-            except BaseException:  # interrupted: nobody else knows of this process any more
-                _end(process)
-                raise
-            finally:
-                with self._lock:
-                    self._running.discard(process)
+                return self._await(step, process)
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+    def _await(self, step: Step, process: subprocess.Popen[bytes]) -> bool:
+        deadline = time.monotonic() + step.timeout
+        try:
+            while not _has_ended(process):
+                if time.monotonic() > deadline:
+                    print(f"\n=== {step.name}: no end after {report.duration(step.timeout)}", flush=True)
+                    _end(process)
+                    return False
+                if self._stopping.wait(_POLL_SECONDS):
+                    _end(process)
+                    return False
+            return process.wait() == 0
+        except BaseException:
+            _end(process)
+            raise
 
 
 def run_all() -> int:
@@ -129,15 +141,23 @@ def _own_environment() -> dict[str, str]:
     }
 
 
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Without collecting it: until then its id, and its group's, cannot be given to anybody else."""
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
-    for sent in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            # Its group is its own pid, and was ours to make; poll() first, so the id is not somebody else's by now.
-            if process.poll() is None:
-                os.killpg(process.pid, sent)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_GRACE_SECONDS)
-            return
+    """The process and what is left of its group. The interrupt comes first, so that pytest takes down what its tests
+    made."""
+    if process.returncode is not None:
+        return
+    for sent in (signal.SIGINT, signal.SIGTERM):
+        os.killpg(process.pid, sent)
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while not _has_ended(process) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _interrupt(*_: object) -> None:
