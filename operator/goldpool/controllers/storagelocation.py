@@ -258,20 +258,19 @@ def _removal(o: Observed) -> Plan:
     host_gone = bool(o.location.spec.host) and o.node is None
     # Also a location that was never seen initialised is released: the operation may be under way.
     never = o.location.status.initialized_time is None and o.host is None
+    # What was asked before the deletion, too: nobody else would take its outcome, and its Job would stay.
+    gone = Plan(
+        effects=(RemoveFinalizer(r.STORAGE_LOCATION, o.raw, FINALIZER),),
+        afterwards=(Settle(_operation_in_use(o.location, o.node, o.facts)), Settle(o.operation)),
+    )
     if never or host_gone or o.pool is None or o.mount is None:
-        return Plan(effects=(RemoveFinalizer(r.STORAGE_LOCATION, o.raw, FINALIZER),))
+        return gone
     match o.outcome:
         case Succeeded():
-            return Plan(
-                effects=(RemoveFinalizer(r.STORAGE_LOCATION, o.raw, FINALIZER),),
-                afterwards=(Settle(o.operation),),
-            )
+            return gone
         case Failed(reason=FailureReason.NOT_MOUNTED | FailureReason.FOREIGN_POOL | FailureReason.REPLACED):
             # What is there is not ours to touch; whoever it belongs to keeps it.
-            return Plan(
-                effects=(RemoveFinalizer(r.STORAGE_LOCATION, o.raw, FINALIZER),),
-                afterwards=(Settle(o.operation),),
-            )
+            return gone
         case Failed(message=message):
             return Plan(
                 status=_status(o, busy(Reason.OPERATION_FAILED, message)),
@@ -305,9 +304,13 @@ def _ask(
 
 
 def _operation_id(location: StorageLocation, node: NodeView | None, facts: LocationFacts | None) -> str:
-    name, status = location.metadata.name, location.status
     if location.deleting:
-        return OperationIds.release(name)
+        return OperationIds.release(location.metadata.name)
+    return _operation_in_use(location, node, facts)
+
+
+def _operation_in_use(location: StorageLocation, node: NodeView | None, facts: LocationFacts | None) -> str:
+    name, status = location.metadata.name, location.status
     if status.initialized_time is None:
         return OperationIds.initialize(name, status.attempts or 0)
     if node is not None and facts is not None and _node_is_new(location, node, facts):

@@ -274,7 +274,13 @@ def test_what_is_here_holds_up_the_deletion() -> None:
 def test_an_empty_location_is_released_and_then_goes() -> None:
     assert asked(plan(observed(going()))).kind == "Release"
     done = plan(observed(going(), outcome=Succeeded()))
-    assert (names(done), settled(done)) == (["RemoveFinalizer"], ["the-operation"])
+    assert names(done) == ["RemoveFinalizer"]
+    assert "the-operation" in settled(done)
+
+
+def test_what_was_asked_before_the_deletion_is_settled_too_or_its_job_would_stay() -> None:
+    done = plan(observed(going(status=NEVER_INITIALISED | {"attempts": 1}), outcome=FOREIGN))
+    assert [x.split("/")[0] for x in settled(done)] == ["initialize", "the-operation"]
 
 
 @pytest.mark.parametrize(
