@@ -1,10 +1,16 @@
 """Where a location's bytes are, in the terms of a pod."""
 
+from typing import Final
+
 from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import Scope, StoragePool, Toleration
 from goldpool.contracts.layout import LocationIdentity
 from goldpool.controllers.world import World
 from goldpool.dispatch.mounts import Backing, Claim, HostPath, LocationMount
+
+HOST_AWAY_SECONDS: Final = 15
+"""What waits for a host looks again: one that was away for a moment is back before its location said so, and then
+nothing changes that would wake who waits."""
 
 
 def backing_of(pool: StoragePool) -> Backing:

@@ -131,6 +131,10 @@ class StorageLocationController:
             case r.NODE if differs(change, _node):
                 for obj in cache.by_index(r.STORAGE_LOCATION, BY_HOST, change.key.name):
                     yield Key("StorageLocation", "", obj["metadata"]["name"])
+                # Any host may be the one that works on a Shared pool.
+                for obj in cache.list(r.STORAGE_LOCATION):
+                    if not obj["spec"].get("host"):
+                        yield Key("StorageLocation", "", obj["metadata"]["name"])
 
 
 def plan(o: Observed) -> Plan:

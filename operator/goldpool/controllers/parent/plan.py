@@ -8,7 +8,7 @@ from goldpool.api.model import human_bytes
 from goldpool.api.parent import ParentState, ParentStatus
 from goldpool.contracts.layout import ImageFormat
 from goldpool.contracts.operations import DeleteParent, Fetch, Mirror
-from goldpool.controllers.backing import tolerations_of
+from goldpool.controllers.backing import HOST_AWAY_SECONDS, tolerations_of
 from goldpool.controllers.checksum import checksum
 from goldpool.controllers.naming import (
     FINALIZER,
@@ -162,7 +162,8 @@ def _ask_fetch(o: Observed, attempt: int, operation: str) -> Plan:
     if o.host is None or o.mount is None or not o.location_ready:
         why = f"location {o.parent.spec.location} is not ready"
         return Plan(
-            status=_status(o, busy(Reason.WAITING_FOR_HOST, why), state=ParentState.PENDING, attempt=attempt)
+            status=_status(o, busy(Reason.WAITING_FOR_HOST, why), state=ParentState.PENDING, attempt=attempt),
+            again_after=HOST_AWAY_SECONDS,
         )
     spec = o.template.spec
     request = Request(
@@ -294,7 +295,8 @@ def _retire(o: Observed) -> Plan:
         return Plan(
             status=_status(
                 o, busy(Reason.WAITING_FOR_HOST, "its host is not ready"), state=ParentState.RETIRING
-            )
+            ),
+            again_after=HOST_AWAY_SECONDS,
         )
     if not doomed:
         mark = {"metadata": {"annotations": {REMOVING_ANNOTATION: "true"}}}

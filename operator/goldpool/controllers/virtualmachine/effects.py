@@ -1,5 +1,6 @@
 """What a machine's plan asks the engine to write."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from goldpool.api.model import API_VERSION, format_quantity
@@ -81,10 +82,10 @@ def mark_used(disk: DiskView, when: str | None) -> PatchStatus:
     )
 
 
-def release_claims(o: Observed) -> tuple[Delete, ...]:
+def release_claims(o: Observed, disks: Iterable[DiskView]) -> tuple[Delete, ...]:
     return tuple(
         Delete(r.LEASE, d.lease["metadata"]["name"], o.pods.namespace, d.lease["metadata"]["uid"])
-        for d in o.disks
+        for d in disks
         if d.lease is not None and d.holder == o.machine.metadata.uid
     )
 

@@ -35,7 +35,7 @@ def _rest(o: Observed, draft: Draft, reason: Reason, message: str, phase: str) -
     verdict = stalled(reason, message) if reason is Reason.FAILED else good(reason, message)
     if reason is Reason.HALTED:
         draft.set(ended=None, restarts=None)
-    effects = (*ensure_root(o), *release_claims(o))
+    effects = (*ensure_root(o), *release_claims(o, o.disks))
     return Plan(effects=effects, status=draft.status(verdict, phase))
 
 

@@ -21,7 +21,7 @@ def removal(o: Observed) -> Plan:
     draft = Draft.of(o)
     if o.pod is not None:
         return _remove_pod(o, draft, o.pod)
-    effects: list[object] = [*release_claims(o)]
+    effects: list[object] = [*release_claims(o, o.disks)]
     root = o.root.volume
     ours = root is not None and root.metadata.annotations.get(MADE_FOR_ANNOTATION) == o.machine.metadata.uid
     if (

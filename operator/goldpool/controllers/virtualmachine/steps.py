@@ -8,7 +8,7 @@ from goldpool.api.virtualmachine import RejectionCount
 from goldpool.controllers.landscape import Bind
 from goldpool.controllers.naming import MADE_FOR_ANNOTATION, RETRY_ANNOTATION, storage_id
 from goldpool.controllers.verdict import busy, seconds_since, stalled, timestamp
-from goldpool.controllers.virtualmachine.effects import claim_lease, ensure_root, mark_used
+from goldpool.controllers.virtualmachine.effects import claim_lease, ensure_root, mark_used, release_claims
 from goldpool.controllers.virtualmachine.observed import DiskView, Observed
 from goldpool.controllers.virtualmachine.places import (
     avoid_failed_places,
@@ -27,8 +27,7 @@ from goldpool.planning.references import template_of
 def await_root(o: Observed, draft: Draft) -> Plan | None:
     root, spec = o.root, o.machine.spec.root_volume
     if root.volume is not None and root.volume.deleting:
-        message = f"Volume {root.volume_name} is being deleted"
-        return Plan(status=draft.status(busy(Reason.VOLUME_NOT_FOUND, message), "Pending"))
+        return _give_up_going(o, draft, root)
     if root.volume is not None:
         made_for = root.volume.metadata.annotations.get(MADE_FOR_ANNOTATION)
         if spec.volume_ref is None and made_for != o.machine.metadata.uid:
@@ -69,9 +68,17 @@ def await_attached(o: Observed, draft: Draft) -> Plan | None:
             message = f"there is no Volume {disk.volume_name} in namespace {o.machine.metadata.namespace}"
             return Plan(status=draft.status(busy(Reason.VOLUME_NOT_FOUND, message), "Pending"))
         if disk.volume.deleting:
-            message = f"Volume {disk.volume_name} is being deleted"
-            return Plan(status=draft.status(busy(Reason.VOLUME_NOT_FOUND, message), "Pending"))
+            return _give_up_going(o, draft, disk)
     return None
+
+
+def _give_up_going(o: Observed, draft: Draft, disk: DiskView) -> Plan:
+    """There is no pod yet, and the deletion waits for whoever holds the volume."""
+    message = f"Volume {disk.volume_name} is being deleted"
+    return Plan(
+        effects=release_claims(o, (disk,)),
+        status=draft.status(busy(Reason.VOLUME_NOT_FOUND, message), "Pending"),
+    )
 
 
 def heed_failures(o: Observed, draft: Draft) -> Plan | None:

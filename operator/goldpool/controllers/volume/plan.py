@@ -10,7 +10,7 @@ from goldpool.api.template import Template
 from goldpool.api.volume import Discarded, Volume, VolumeStatus
 from goldpool.contracts.layout import ImageFormat, Owner
 from goldpool.contracts.operations import PERMANENT, CreateBlank, CreateChild, DeleteVolume, Operation
-from goldpool.controllers.backing import tolerations_of
+from goldpool.controllers.backing import HOST_AWAY_SECONDS, tolerations_of
 from goldpool.controllers.landscape import Bind
 from goldpool.controllers.naming import FINALIZER, OperationIds, storage_id
 from goldpool.controllers.verdict import Verdict, blocked, busy, conditions, good, stalled, timestamp, waiting
@@ -139,7 +139,10 @@ def _make(o: Observed) -> Plan:
             virtual_bytes=volume.spec.size,
         )  # fmt: skip
     if place.host is None:
-        return Plan(status=_status(o, busy(Reason.WAITING_FOR_HOST, "its host is not ready"), **bound))
+        return Plan(
+            status=_status(o, busy(Reason.WAITING_FOR_HOST, "its host is not ready"), **bound),
+            again_after=HOST_AWAY_SECONDS,
+        )
     return Plan(
         effects=(_ask(o, place, place.host, request),),
         status=_status(
@@ -297,7 +300,8 @@ def _removal(o: Observed) -> Plan:
         return Plan(
             status=_status(
                 o, busy(Reason.WAITING_FOR_HOST, "its host is not ready"), blockers=[], blockers_total=None
-            )
+            ),
+            again_after=HOST_AWAY_SECONDS,
         )
     request = DeleteVolume(
         id=operation,
