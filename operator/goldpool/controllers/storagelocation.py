@@ -21,7 +21,7 @@ from goldpool.contracts.operations import (
 from goldpool.controllers.backing import executing_host, mount_of, tolerations_of
 from goldpool.controllers.naming import FINALIZER, OperationIds
 from goldpool.controllers.verdict import Verdict, blocked, busy, conditions, good, seconds_since, timestamp
-from goldpool.controllers.world import BY_HOST, NodeView, World, differs, readiness
+from goldpool.controllers.world import BY_HOST, BY_POOL, NodeView, World, differs, readiness
 from goldpool.dispatch.mounts import LocationMount
 from goldpool.dispatch.outcome import Failed, Outcome, Succeeded
 from goldpool.dispatch.request import Ask, Request, Settle
@@ -111,6 +111,16 @@ class StorageLocationController:
             now=world.now(),
         )
 
+    def _places_of(self, volume: Obj) -> Iterable[Key]:
+        """Where it is, or will be once its controller has said so."""
+        name = (volume.get("status") or {}).get("location")
+        if name:
+            yield Key("StorageLocation", "", name)
+        placement = volume.get("spec", {}).get("placement") or {}
+        for obj in self._world.cache.by_index(r.STORAGE_LOCATION, BY_POOL, placement.get("pool", "")):
+            if obj["spec"].get("host", "") in {"", placement.get("host", "")}:
+                yield Key("StorageLocation", "", obj["metadata"]["name"])
+
     def plan(self, observed: Observed) -> Plan:
         return plan(observed)
 
@@ -125,9 +135,7 @@ class StorageLocationController:
                         yield Key("StorageLocation", "", obj["spec"]["location"])
             case r.VOLUME if differs(change, _place):
                 for obj in (change.old, change.new):
-                    name = ((obj or {}).get("status") or {}).get("location")
-                    if name:
-                        yield Key("StorageLocation", "", name)
+                    yield from self._places_of(obj or {})
             case r.NODE if differs(change, _node):
                 for obj in cache.by_index(r.STORAGE_LOCATION, BY_HOST, change.key.name):
                     yield Key("StorageLocation", "", obj["metadata"]["name"])
@@ -384,7 +392,7 @@ def _is_at(volume: Any, location: StorageLocation, pool: StoragePool | None) -> 
 
 
 def _place(volume: Obj) -> object:
-    return (volume.get("status") or {}).get("location")
+    return (volume.get("status") or {}).get("location"), volume["spec"].get("placement")
 
 
 def _node(node: Obj) -> object:

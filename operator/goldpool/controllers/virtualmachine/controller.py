@@ -202,8 +202,10 @@ class VirtualMachineController:
                 for obj in cache.by_index(r.VIRTUAL_MACHINE, BY_VOLUME, volume):
                     yield _key(obj)
             case r.TEMPLATE:
+                # One that has booted needs its template again only if somebody deleted its root volume.
+                turned = differs(change, _template)
                 for obj in cache.by_index(r.VIRTUAL_MACHINE, BY_TEMPLATE, change.key.name):
-                    if not (obj.get("status") or {}).get("firstStartTime"):
+                    if turned or not (obj.get("status") or {}).get("firstStartTime"):
                         yield _key(obj)
             case r.STORAGE_POOL if differs(change, _spec):
                 yield from self._unplaced()
@@ -245,6 +247,11 @@ def _key(obj: Obj) -> Key:
 
 def _spec(pool: Obj) -> object:
     return pool["spec"], going(pool)
+
+
+def _template(template: Obj) -> object:
+    conditions = (template.get("status") or {}).get("conditions", ())
+    return going(template), [c["status"] for c in conditions if c["type"] == "Stalled"]
 
 
 def _state(parent: Obj) -> object:
