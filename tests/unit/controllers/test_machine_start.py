@@ -8,7 +8,7 @@ from goldpool.api.template import Template
 from goldpool.controllers.landscape import Bind
 from goldpool.controllers.naming import FIRST_USE_ANNOTATION, MADE_FOR_ANNOTATION, RETRY_ANNOTATION
 from goldpool.controllers.virtualmachine.plan import plan
-from goldpool.engine.plan import Create, PatchStatus
+from goldpool.engine.plan import Create, Delete, PatchStatus
 from goldpool.kube import resources as r
 from goldpool.kube.port import Obj
 from goldpool.planning.placement import DiskPlacement, Placement, Rejection, RejectionReason, Unplaceable
@@ -131,6 +131,16 @@ def test_unless_the_machine_names_it() -> None:
 def test_a_machine_waits_for_volumes_that_are_not_there_or_going(disks: Any) -> None:
     found = plan(observed(a_machine(spec=BY_REF), *disks))
     assert (found.effects, reason(found)) == ((), "VolumeNotFound")
+
+
+def test_a_claim_that_is_in_the_way_of_a_deletion_is_given_back() -> None:
+    machine = a_machine()
+    data = a_blank_volume(made=True, deleting=True)
+    going = a_disk(data, name="data", root=False, lease=a_claim(data))
+    found = plan(observed(machine, a_ready_disk(machine), going))
+    assert only(found, Delete).name == "volume-uid-web-1-data"
+    root = a_root_of(machine, made=True, deleting=True)
+    assert only(plan(observed(machine, a_disk(root, lease=a_claim(root)))), Delete).resource is r.LEASE
 
 
 # -- places

@@ -111,7 +111,7 @@ class Operator:
     def _on_change(self, change: Change) -> None:
         """As the Engine does it."""
         for name, controller in self.controllers.items():
-            for key in {*controller.affected(change)}:
+            for key in sorted({*controller.affected(change)}):
                 own = (
                     key == change.key
                     and change.resource == controller.resource
@@ -318,7 +318,7 @@ class Cluster:
                 for key in self.operator.cache.keys(controller.resource):
                     self.operator.dirty[name, key] = None
                     self.operator.run((name, key))
-        assert self.server.writes[before:] == []
+        assert not self.server.writes[before:], self.server.writes[before:]
         assert {*self.dispatch.waiting, *self.dispatch.running} == asked
 
 

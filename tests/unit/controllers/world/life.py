@@ -21,8 +21,8 @@ STRATEGIES = ("Always", "Always", "Halted", "RerunOnFailure", "Once")
 NODES = ("node-1", "node-2")
 TRANSIENT = (FailureReason.LOST, FailureReason.LOST, FailureReason.IO_ERROR, FailureReason.POOL_FULL)
 FAULTS = ("", "", "", "", "", "", "before", "after")
-WORK, ACTS, TROUBLE = 30, 3, 1
-"""Of 34 steps, so many are the operator's and the hosts' work, the users' acts, and trouble."""
+WORK, ACTS, TROUBLE = 60, 6, 3
+"""Of 69 steps, so many are the operator's and the hosts' work, the users' acts, and trouble."""
 
 
 class Life:
@@ -45,7 +45,7 @@ class Life:
         acts = (
             self.make_machine, self.make_machine, self.make_template, self.make_volume, self.change_strategy,
             self.change_strategy, self.delete_machine, self.delete_template, self.delete_volume, self.delete_parent,
-            self.retry,
+            self.retry, self.everybody_waits, self.everybody_waits,
         )  # fmt: skip
         trouble = (self.crash, self.wait, self.wait, self.guest_ends, self.kubelet_refuses, self.node_changes)
         [kind] = self._dice.choices(((self.work,), acts, trouble), (WORK, ACTS, TROUBLE))
@@ -135,6 +135,10 @@ class Life:
     def delete_parent(self) -> None:
         if parents := self.cluster.server.all(r.PARENT):
             self._delete(r.PARENT, self._dice.choice(parents)["metadata"]["name"])
+
+    def everybody_waits(self) -> None:
+        """Long enough that nothing is left to do."""
+        self.cluster.settle(horizon=60)
 
     def retry(self) -> None:
         self._retries += 1
