@@ -32,7 +32,7 @@ class Observed:
     nodes: tuple[NodeView, ...]
     locations: tuple[StorageLocation, ...]
     other_paths: tuple[tuple[str, str], ...]
-    """(pool, path) of every other hostPath pool."""
+    """(pool, path) of every older hostPath pool: of two that nest, the one that came later is wrong."""
     users: Users
     """Volumes on the pool or with their parent on it; read from the API server itself while the pool is deleted."""
     parents: int
@@ -41,6 +41,8 @@ class Observed:
     volumes: int
     allowed_prefixes: tuple[str, ...]
     claim_exists: bool
+    persistent_volume_exists: bool
+    """Asked of the API server only while the claim is missing: a crash may lie between the two."""
     data_namespace: str
     now: datetime
 
@@ -66,6 +68,9 @@ class StoragePoolController:
             users = users_of_pool(name, await world.fresh_volumes())
         parents = world.parents_in(name)
         claim = nfs_claim_name(pool)
+        claimed = pool.spec.backend.nfs is None or (
+            world.cache.get(r.PERSISTENT_VOLUME_CLAIM, claim, world.settings.data_namespace) is not None
+        )
         return Observed(
             raw=raw,
             pool=pool,
@@ -74,7 +79,7 @@ class StoragePoolController:
             other_paths=tuple(
                 (p.metadata.name, p.spec.backend.host_path.path)
                 for p in world.pools()
-                if p.metadata.uid != pool.metadata.uid and p.spec.backend.host_path is not None
+                if _seniority(p) < _seniority(pool) and p.spec.backend.host_path is not None
             ),
             users=users,
             parents=len(parents),
@@ -82,8 +87,8 @@ class StoragePoolController:
             children=sum(bool(v.status.parent) for v in (above if pool.spec.golden else placed)),
             volumes=len(placed),
             allowed_prefixes=world.settings.allowed_path_prefixes,
-            claim_exists=pool.spec.backend.nfs is None
-            or world.cache.get(r.PERSISTENT_VOLUME_CLAIM, claim, world.settings.data_namespace) is not None,
+            claim_exists=claimed,
+            persistent_volume_exists=not claimed and await world.exists(r.PERSISTENT_VOLUME, claim),
             data_namespace=world.settings.data_namespace,
             now=world.now(),
         )
@@ -123,6 +128,10 @@ def plan(o: Observed) -> Plan:
         return Plan(status=_status(o, stalled(Reason.PATH_NOT_ALLOWED, problem)))
     effects: list[object] = [*_claim_for_nfs(o), *_missing_locations(o), *_stray_locations(o)]
     return Plan(effects=tuple(effects), status=_status(o, _verdict(o)))
+
+
+def _seniority(pool: StoragePool) -> tuple[str, str]:
+    return pool.metadata.creation_timestamp, pool.metadata.name
 
 
 def path_problem(
@@ -198,7 +207,7 @@ def _claim_for_nfs(o: Observed) -> Iterable[Create]:
         "uid": o.pool.metadata.uid,
     }
     owned: dict[str, Any] = {"labels": {LABEL_MANAGED: MANAGED_BY}, "ownerReferences": [owner]}
-    yield Create(
+    persistent_volume = Create(
         r.PERSISTENT_VOLUME,
         {
             "apiVersion": "v1",
@@ -214,6 +223,8 @@ def _claim_for_nfs(o: Observed) -> Iterable[Create]:
             },
         },
     )
+    if not o.persistent_volume_exists:
+        yield persistent_volume
     yield Create(
         r.PERSISTENT_VOLUME_CLAIM,
         {

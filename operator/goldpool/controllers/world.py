@@ -193,6 +193,13 @@ class World:
         self.cache.observe_write(resource, obj)
         return obj
 
+    async def exists(self, resource: Resource, name: str, namespace: str = "") -> bool:
+        try:
+            await self.kube.get(resource, name, namespace)
+        except NotFound:
+            return False
+        return True
+
     async def fresh_pods(self) -> list[Obj]:
         return list(await self.kube.list(r.POD, self.settings.data_namespace, labels=LABEL_VM_UID))
 

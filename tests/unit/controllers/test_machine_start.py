@@ -133,6 +133,20 @@ def test_a_machine_waits_for_volumes_that_are_not_there_or_going(disks: Any) -> 
     assert (found.effects, reason(found)) == ((), "VolumeNotFound")
 
 
+@pytest.mark.parametrize("strategy", ["Always", "Halted"])
+def test_a_root_volume_that_the_machine_has_booted_from_is_never_made_anew(strategy: str) -> None:
+    booted = a_machine(spec={"runStrategy": strategy}, status={"firstStartTime": "2026-01-01T00:00:00Z"})
+    found = plan(observed(booted, a_disk(None)))
+    assert found.effects == ()
+    assert reason(found) == ("VolumeLost" if strategy == "Always" else "Halted")
+
+
+def test_one_volume_cannot_be_two_disks() -> None:
+    twice = a_disk(a_root_of(a_machine(), made=True), name="data", root=False)
+    found = plan(observed(a_machine(), a_ready_disk(), twice))
+    assert (found.effects, reason(found)) == ((), "VolumeInUse")
+
+
 def test_a_claim_that_is_in_the_way_of_a_deletion_is_given_back() -> None:
     machine = a_machine()
     data = a_blank_volume(made=True, deleting=True)

@@ -11,6 +11,7 @@ from goldpool.controllers.naming import FINALIZER, location_name
 from goldpool.controllers.storagepool import Observed, path_problem, plan
 from goldpool.engine.plan import AddFinalizer, Create, Delete, Record, RemoveFinalizer
 from goldpool.kube.port import Obj
+from goldpool.kube.resources import PERSISTENT_VOLUME_CLAIM
 from goldpool.planning.references import Users
 from tests.unit.controllers.builders import DATA, NOW, a_location, a_node, a_pool
 from tests.unit.controllers.reading import (
@@ -41,6 +42,7 @@ def observed(pool: Obj | None = None, *, locations: tuple[Obj, ...] = (), **chan
         "volumes": 0,
         "allowed_prefixes": PREFIXES,
         "claim_exists": True,
+        "persistent_volume_exists": False,
         "data_namespace": DATA,
         "now": NOW,
     }
@@ -158,6 +160,8 @@ def test_an_export_is_mounted_through_a_volume_and_a_claim_of_the_pools_own() ->
     assert claim["spec"]["volumeName"] == volume["metadata"]["name"] == claim["metadata"]["name"]
     owners = [e["metadata"]["ownerReferences"][0]["uid"] for e in (volume, claim)]
     assert owners == ["uid-std-a", "uid-std-a"]
+    half = plan(observed(a_pool(spec=nfs), claim_exists=False, persistent_volume_exists=True, nodes=()))
+    assert [e.resource for e in half.effects if isinstance(e, Create)] == [PERSISTENT_VOLUME_CLAIM]
     assert plan(observed(a_pool(spec=nfs), claim_exists=True, nodes=())).effects == ()
 
 

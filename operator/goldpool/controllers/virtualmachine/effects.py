@@ -22,6 +22,9 @@ def ensure_root(o: Observed) -> tuple[Create, ...]:
     spec = o.machine.spec.root_volume
     if o.root.volume is not None or spec.template_ref is None or o.template is None:
         return ()
+    if o.machine.status.first_start_time is not None:
+        # What the machine has written would be gone without a word.
+        return ()
     size = spec.size
     metadata = o.machine.metadata
     return (

@@ -33,6 +33,8 @@ def _bound_where_avoided(disk: DiskView, draft: Draft) -> bool:
     volume = disk.volume
     if volume is None or volume.status.first_used_time is not None or volume.spec.placement is None:
         return False
+    if volume.spec.placement.volume_uid != volume.metadata.uid:
+        return False  # restored: its disk is another object's
     hosts = {a.host for a in draft.get("avoid") if not a.pool}
     return bool(volume.spec.placement.host) and volume.spec.placement.host in hosts
 

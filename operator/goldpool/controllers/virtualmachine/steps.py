@@ -40,6 +40,12 @@ def await_root(o: Observed, draft: Draft) -> Plan | None:
     if spec.volume_ref is not None:
         message = f"there is no Volume {root.volume_name} in namespace {o.machine.metadata.namespace}"
         return Plan(status=draft.status(busy(Reason.VOLUME_NOT_FOUND, message), "Pending"))
+    if draft.get("first_start_time") is not None:
+        message = (
+            f"Volume {root.volume_name}, which the machine has booted from, is gone; it is never made anew: "
+            "restore the object, or delete the machine"
+        )
+        return Plan(status=draft.status(stalled(Reason.VOLUME_LOST, message), "Failed"))
     name = spec.template_ref.name if spec.template_ref else ""
     if o.template is None:
         return Plan(
@@ -63,6 +69,10 @@ def await_root(o: Observed, draft: Draft) -> Plan | None:
 
 
 def await_attached(o: Observed, draft: Draft) -> Plan | None:
+    names = [d.volume_name for d in o.disks]
+    if twice := sorted({n for n in names if names.count(n) > 1}):
+        message = f"spec names Volume {twice[0]} twice: a disk is attached once"
+        return Plan(status=draft.status(stalled(Reason.VOLUME_IN_USE, message), "Failed"))
     for disk in o.disks[1:]:
         if disk.volume is None:
             message = f"there is no Volume {disk.volume_name} in namespace {o.machine.metadata.namespace}"
