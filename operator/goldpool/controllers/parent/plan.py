@@ -257,6 +257,9 @@ def _keep(o: Observed) -> Plan:
         if isinstance(verdict, Keep) and verdict.retire_time
         else None
     )
+    if isinstance(verdict, Retire):
+        # No retention: this pass only records since when, and nothing else would bring the next one.
+        left = 0.0
     return Plan(
         status=_status(
             o,
