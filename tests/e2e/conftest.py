@@ -89,9 +89,10 @@ def operator_kubeconfig(cluster: None, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="session")
 def operator(
-    api: Api, operator_kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory
+    api: Api, nodes: Nodes, operator_kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[OperatorProcess]:
     """The only operator while tests run: the Deployment's comes back after them."""
+    tidy.wipe(nodes)  # what a run that was interrupted left
     with scaled_to_zero(api):
         process = OperatorProcess(tmp_path_factory.mktemp("log") / "operator.log", operator_kubeconfig)
         process.start()

@@ -1,6 +1,6 @@
 """Bytes of somebody else are not touched."""
 
-from goldpool.contracts.layout import IDENTITY_FILE, LocationIdentity
+from goldpool.contracts.layout import DIRECTORIES, IDENTITY_FILE, LocationIdentity
 from tests.e2e.builders import TEST_STANDARD
 from tests.e2e.server import Image
 from tests.e2e.site import Site
@@ -34,4 +34,5 @@ def test_a_disk_of_another_cluster_is_refused_and_left_as_it_is(site: Site, boot
         assert site.nodes.files(NODE, TEST_STANDARD) == before
         assert {path: site.nodes.read(NODE, path) for path in files} == files
     finally:
-        site.nodes.run(NODE, "rm", "-rf", f"{TEST_STANDARD}/.goldpool", f"{TEST_STANDARD}/volumes")
+        everything = [f"{TEST_STANDARD}/{name}" for name in (".goldpool", *DIRECTORIES)]
+        site.nodes.run(NODE, "rm", "-rf", *everything)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from goldpool.contracts.layout import DIRECTORIES
 from tests.e2e.api import DATA_NAMESPACE, Api, Obj, Refused
 from tests.e2e.builders import SHARED_GOLDEN, SHARED_STANDARD, TEST_GOLDEN, TEST_STANDARD
 from tests.e2e.nodes import Nodes
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 _KINDS: Final = ("StoragePool", "StorageLocation", "Template", "Parent")
 _TENANT_KINDS: Final = ("VirtualMachine", "Volume")
 _PATHS: Final = (TEST_GOLDEN, TEST_STANDARD, SHARED_GOLDEN, SHARED_STANDARD)
-_DIRECTORIES: Final = ("templates", "volumes", "tmp")
+_KEPT_EMPTY: Final = ("templates", "volumes", "tmp")
 
 
 def left_of(site: "Site") -> list[str]:
@@ -33,7 +34,7 @@ def files_left(nodes: Nodes) -> list[str]:
         f"{node}:{path}/{directory}/{name}"
         for node in nodes.names()
         for path in _PATHS
-        for directory in _DIRECTORIES
+        for directory in _KEPT_EMPTY
         for name in nodes.names_in(node, f"{path}/{directory}")
     ]
 
@@ -72,13 +73,16 @@ def force(site: "Site") -> None:
                 _strip(api, kind, obj, namespace)
     for kind, obj in _in_data_namespace(site):
         _strip(api, kind, obj, DATA_NAMESPACE)
-    for node in site.nodes.names():
+    wipe(site.nodes)
+
+
+def wipe(nodes: Nodes) -> None:
+    """The disks of tests are as if no pool had ever been there."""
+    for node in nodes.names():
         for path in _PATHS:
-            names = " ".join(
-                f"{path}/{name}" for name in (".goldpool", "templates", "volumes", "tmp", "trash")
-            )
+            names = " ".join(f"{path}/{name}" for name in (".goldpool", *DIRECTORIES))
             with suppress(RuntimeError):
-                site.nodes.run(node, "sh", "-c", f"rm -rf {names}")
+                nodes.run(node, "sh", "-c", f"rm -rf {names}")
 
 
 def _in_data_namespace(site: "Site") -> Iterator[tuple[str, Obj]]:
