@@ -222,6 +222,8 @@ class Life:
             return False
         template = server.find(r.TEMPLATE, machine["spec"]["rootVolume"]["templateRef"]["name"])
         root = server.find(r.VOLUME, f"{machine['metadata']['name']}-root", TEAM)
+        if root is None and machine["status"].get("firstStartTime"):
+            return False  # a disk that was used is never made anew
         made = root is not None and root.get("status", {}).get("createdTime")
         if not made and (template is None or "deletionTimestamp" in template["metadata"]):
             return False

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from tests.unit.controllers.world.life import Life
 
 
-@settings(max_examples=120, derandomize=True, deadline=None, database=None)
-@given(seed=st.integers(0, 2**32), steps=st.integers(20, 300), shared=st.booleans(), calm=st.booleans())
+@settings(max_examples=100, derandomize=True, deadline=None, database=None)
+@given(seed=st.integers(0, 2**32), steps=st.integers(20, 600), shared=st.booleans(), calm=st.booleans())
 def test_after_any_life_everybody_comes_to_rest_where_they_should_be(
     seed: int, steps: int, shared: bool, calm: bool
 ) -> None:
