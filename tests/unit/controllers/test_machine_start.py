@@ -105,11 +105,6 @@ def test_no_root_volume_is_made_of_a_template_that_cannot_serve(
     assert (found.effects, reason(found), is_stalled(found)) == ((), expected, stalled)
 
 
-def test_a_root_volume_that_the_machine_has_booted_from_is_never_made_anew() -> None:
-    found = plan(with_root(None, a_machine(status={"firstStartTime": ago(600)})))
-    assert (found.effects, reason(found), is_stalled(found)) == ((), "VolumeLost", True)
-
-
 @pytest.mark.parametrize("owner", ["", "uid-of-an-earlier-web-1"])
 def test_a_namesake_that_was_not_made_for_this_machine_is_refused(owner: str) -> None:
     root = a_volume(made=True, annotations={MADE_FOR_ANNOTATION: owner} if owner else {})

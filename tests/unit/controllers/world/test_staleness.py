@@ -9,7 +9,7 @@ from goldpool.controllers.naming import REMOVING_ANNOTATION, lease_name
 from goldpool.kube import resources as r
 from goldpool.kube.port import Key, Obj
 from tests.unit.controllers.world.cluster import Cluster
-from tests.unit.controllers.world.users import TEAM, a_data_volume, a_machine, a_pool, a_template
+from tests.unit.controllers.world.users import TEAM, a_machine, a_pool, a_template
 
 DATA = "goldpool-data"
 
@@ -122,32 +122,28 @@ def test_a_disk_is_not_removed_under_a_claim_that_no_watch_has_told_of(cluster: 
 
 
 def test_claims_are_not_given_back_under_a_pod_whose_creation_was_never_answered(cluster: Cluster) -> None:
-    cluster.server.put(r.VOLUME, a_data_volume("data-0"))
-    cluster.server.put(r.VIRTUAL_MACHINE, a_machine("vm-0", data=("data-0",)))
-    creations = 0
-
-    def lose_the_answer() -> str:
-        nonlocal creations
-        creations += not cluster.pods() and len(cluster.server.all(r.LEASE)) == 2
-        return "after" if creations == 1 and _next_is_a_pod(cluster) else ""
-
-    cluster.server.faults = lose_the_answer
-    while not cluster.pods():
-        work_without_hearing_of(cluster, r.POD)
+    cluster.server.put(r.VIRTUAL_MACHINE, a_machine("vm-0"))
+    while not claimed_and_marked(cluster):
+        hear_all_but(cluster, r.POD)
+        if ready := cluster.operator.ready():
+            cluster.operator.run(ready[0])
         for operation in cluster.dispatch.startable():
             cluster.dispatch.start(operation)
-        for operation in [*cluster.dispatch.running]:
             cluster.dispatch.end(operation)
+    hear_all_but(cluster, r.POD)
+    cluster.server.faults = lambda: "after"
+    cluster.operator.run(("virtualmachine", Key("VirtualMachine", TEAM, "vm-0")))
     cluster.server.faults = lambda: ""
+    assert cluster.pods()
     cluster.server.remove(r.VIRTUAL_MACHINE, "vm-0", TEAM)
     work_without_hearing_of(cluster, r.POD)
-    assert len(cluster.server.all(r.LEASE)) == 2
+    assert cluster.server.all(r.LEASE)
     assert cluster.server.find(r.VIRTUAL_MACHINE, "vm-0", TEAM) is not None
     cluster.settle()
     assert not cluster.server.all(r.LEASE)
 
 
-def _next_is_a_pod(cluster: Cluster) -> bool:
-    """All is claimed and marked, so the next write of the machine is its pod."""
-    volumes = [v for v in cluster.server.all(r.VOLUME) if v.get("status", {}).get("firstUsedTime")]
-    return len(volumes) == 2
+def claimed_and_marked(cluster: Cluster) -> bool:
+    """So that the machine's next write is its pod."""
+    marked = [v for v in cluster.server.all(r.VOLUME) if v.get("status", {}).get("firstUsedTime")]
+    return bool(marked and cluster.server.all(r.LEASE))
