@@ -25,6 +25,11 @@ def a_list(*items: dict[str, object]) -> Answer:
     return 200, {"kind": "List", "metadata": {"resourceVersion": "1"}, "items": list(items)}
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """The command hangs up on its other questions once one is refused: that is no error to print."""
+
+
 @pytest.fixture
 def answers() -> dict[str, Answer]:
     """By the end of the path; everything else is an empty list."""
@@ -46,7 +51,7 @@ def run(answers: dict[str, Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPa
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with _Server(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setenv("KUBECONFIG", str(_kubeconfig(tmp_path, server.server_port)))
         yield lambda *arguments: CliRunner().invoke(main, ["tree", *arguments])
