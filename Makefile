@@ -5,7 +5,7 @@ PYTEST = $(BIN)/pytest
 # The cluster's KUBECONFIG, PATH (kubectl, helm) and addresses, for the rest of the line.
 WITH_CLUSTER = eval "$$($(PYTHON) -m hack.cluster env)"
 # Directories of tests whose types mypy holds, too.
-TYPED_TESTS := $(addprefix tests/unit/,api chart cli dispatch engine hack kube planning runtime worker) \
+TYPED_TESTS := tests/e2e $(addprefix tests/unit/,api chart cli controllers dispatch engine hack kube planning runtime worker) \
 	$(addprefix tests/cluster/,api dispatch)
 
 .DEFAULT_GOAL := help
