@@ -1,14 +1,15 @@
 """The Debian base system that all images stand on, where no registry serves one."""
 
+import functools
 import os
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from hack.images import cache, steps
 
 SUITE = "bookworm"
-_MIRROR = "http://mirror.example/debian"
-_SECURITY_MIRROR = "http://mirror.example/debian-security"
+_SECURITY_SUITE = f"{SUITE}-security"
 
 # What an image never reads. dpkg keeps these rules, so they hold for packages that the Dockerfile adds, too.
 # Licences stay: they are part of what is passed on.
@@ -22,15 +23,37 @@ _LEFT_OUT = (
 )
 
 
-def sources(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """The apt sources inside the images; a mirror can be named by GOLDPOOL_DEBIAN_MIRROR and ..._SECURITY_MIRROR."""
-    mirror = environ.get("GOLDPOOL_DEBIAN_MIRROR") or _MIRROR
-    security = environ.get("GOLDPOOL_DEBIAN_SECURITY_MIRROR") or _SECURITY_MIRROR
+def sources(environ: Mapping[str, str] = os.environ, targets: str | None = None) -> tuple[str, ...]:
+    """The apt sources inside the images: GOLDPOOL_DEBIAN_MIRROR and GOLDPOOL_DEBIAN_SECURITY_MIRROR, else what this
+    machine's own apt is set up with (``targets``: what ``apt-get indextargets`` says). Raises BuildError."""
+    mirror = environ.get("GOLDPOOL_DEBIAN_MIRROR") or _own_mirror(SUITE, targets)
+    security = environ.get("GOLDPOOL_DEBIAN_SECURITY_MIRROR") or _own_mirror(_SECURITY_SUITE, targets)
+    if mirror is None or security is None:
+        raise steps.BuildError(
+            f"apt is not set up for {SUITE} and {_SECURITY_SUITE} here: "
+            "set GOLDPOOL_DEBIAN_MIRROR and GOLDPOOL_DEBIAN_SECURITY_MIRROR"
+        )
     return (
         f"deb {mirror} {SUITE} main",
         f"deb {mirror} {SUITE}-updates main",
-        f"deb {security} {SUITE}-security main",
+        f"deb {security} {_SECURITY_SUITE} main",
     )
+
+
+def _own_mirror(suite: str, targets: str | None) -> str | None:
+    """The URI of the first repository that serves the suite."""
+    told = _index_targets() if targets is None else targets
+    for line in told.splitlines():
+        release, _, uri = line.partition(" ")
+        if release == suite and uri:
+            return uri.rstrip("/")
+    return None
+
+
+@functools.cache
+def _index_targets() -> str:
+    command = ["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Identifier: Packages"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def base_name(environ: Mapping[str, str] = os.environ) -> str:

@@ -56,11 +56,26 @@ def test_copied_source_does_not_depend_on_modes_or_times(tmp_path: Path) -> None
     assert copied.stat().st_mtime == target.stat().st_mtime == 315532800
 
 
+TARGETS = "bookworm http://own.example/debian/\nbookworm-security http://own.example/security/\n"
+
+
 def test_a_mirror_can_be_named_and_makes_another_base() -> None:
     mirrored = {"GOLDPOOL_DEBIAN_MIRROR": "http://mirror.example/debian"}
-    assert debian.sources(mirrored)[0] == "deb http://mirror.example/debian bookworm main"
-    assert any(source.endswith("bookworm-security main") for source in debian.sources({}))
+    assert debian.sources(mirrored, TARGETS)[0] == "deb http://mirror.example/debian bookworm main"
     assert debian.base_name(mirrored) != debian.base_name({})
+
+
+def test_else_it_is_what_this_machine_is_set_up_with() -> None:
+    assert debian.sources({}, TARGETS) == (
+        "deb http://own.example/debian bookworm main",
+        "deb http://own.example/debian bookworm-updates main",
+        "deb http://own.example/security bookworm-security main",
+    )
+
+
+def test_a_machine_set_up_for_another_release_is_told_what_to_set() -> None:
+    with pytest.raises(steps.BuildError, match="set GOLDPOOL_DEBIAN_MIRROR"):
+        debian.sources({}, "trixie http://own.example/debian\n")
 
 
 def test_inputs_are_the_same_twice() -> None:
