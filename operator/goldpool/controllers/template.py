@@ -21,7 +21,7 @@ from goldpool.controllers.naming import (
     source_hash,
 )
 from goldpool.controllers.verdict import Verdict, blocked, busy, conditions, good, named, stalled
-from goldpool.controllers.world import World, differs, going, readiness
+from goldpool.controllers.world import World, differs, readiness, stake
 from goldpool.engine.plan import AddFinalizer, Create, EventKind, Plan, Record, RemoveFinalizer
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, Obj
@@ -134,7 +134,7 @@ class TemplateController:
                 for obj in (change.old, change.new):
                     if obj is not None:
                         yield Key("Template", "", obj["spec"]["template"])
-            case r.VOLUME if differs(change, _matters):
+            case r.VOLUME if differs(change, stake):
                 for obj in (change.old, change.new):
                     name = (
                         ((obj or {}).get("spec", {}).get("source") or {}).get("templateRef", {}).get("name")
@@ -341,15 +341,3 @@ def _phase(o: Observed, verdict: Verdict, ready: int) -> str:
 def _users(name: str, volumes: Iterable[Volume]) -> Users:
     """A volume that was never bound holds nothing up: it only waits."""
     return users_of_template(name, (v for v in volumes if bound(v) or v.status.parent))
-
-
-def _matters(obj: Obj) -> object:
-    """What the template derives from a volume: where it is bound, its parent, that it is made, that it goes."""
-    spec, status = obj["spec"], obj.get("status") or {}
-    return (
-        spec.get("placement"),
-        spec.get("storageID"),
-        status.get("parent"),
-        status.get("createdTime"),
-        going(obj),
-    )

@@ -269,6 +269,18 @@ def readiness(obj: Obj) -> object:
     return [c["status"] for c in conditions if c["type"] == "Ready"], going(obj)
 
 
+def stake(volume: Obj) -> object:
+    """What a template and its copies read of a volume: where it is bound, its parent, that it is made, that it goes."""
+    spec, status = volume["spec"], volume.get("status") or {}
+    return (
+        spec.get("placement"),
+        spec.get("storageID"),
+        status.get("parent"),
+        status.get("createdTime"),
+        going(volume),
+    )
+
+
 def _text(obj: Obj, *path: str) -> Iterable[str]:
     value: Any = obj
     for step in path:

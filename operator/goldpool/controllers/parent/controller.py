@@ -13,7 +13,16 @@ from goldpool.controllers.naming import (
 )
 from goldpool.controllers.parent.observed import Observed
 from goldpool.controllers.parent.plan import plan
-from goldpool.controllers.world import World, differs, going, readiness
+from goldpool.controllers.world import (
+    BY_LOCATION,
+    BY_POOL,
+    BY_TEMPLATE,
+    World,
+    differs,
+    going,
+    readiness,
+    stake,
+)
 from goldpool.engine.plan import Plan
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, Obj
@@ -106,21 +115,21 @@ class ParentController:
                 if change.new is None or change.old is None or _state(change.old) != _state(change.new):
                     # Whether this is the last copy of a revision depends on the others.
                     for other in world.cache.by_index(
-                        r.PARENT, "template", (change.new or change.old or {})["spec"]["template"]
+                        r.PARENT, BY_TEMPLATE, (change.new or change.old or {})["spec"]["template"]
                     ):
                         yield Key("Parent", "", other["metadata"]["name"])
             case r.TEMPLATE if differs(change, _of_template):
                 yield from self._copies_of({change.key.name})
-            case r.VOLUME if differs(change, _of_volume):
+            case r.VOLUME if differs(change, stake):
                 yield from self._copies_of({_template_of(obj) for obj in (change.old, change.new) if obj})
             case r.STORAGE_LOCATION | r.STORAGE_POOL if differs(change, readiness):
-                index = "location" if change.resource is r.STORAGE_LOCATION else "pool"
+                index = BY_LOCATION if change.resource is r.STORAGE_LOCATION else BY_POOL
                 for obj in world.cache.by_index(r.PARENT, index, change.key.name):
                     yield Key("Parent", "", obj["metadata"]["name"])
 
     def _copies_of(self, templates: Iterable[str]) -> Iterable[Key]:
         for template in templates:
-            for obj in self._world.cache.by_index(r.PARENT, "template", template):
+            for obj in self._world.cache.by_index(r.PARENT, BY_TEMPLATE, template):
                 yield Key("Parent", "", obj["metadata"]["name"])
 
 
@@ -132,18 +141,6 @@ def _of_template(obj: Obj) -> object:
     """What a copy reads of its template."""
     metadata = obj["metadata"]
     return obj["spec"], (obj.get("status") or {}).get("revision"), metadata.get("annotations"), going(obj)
-
-
-def _of_volume(obj: Obj) -> object:
-    """What a copy reads of volumes."""
-    spec, status = obj["spec"], obj.get("status") or {}
-    return (
-        spec.get("placement"),
-        spec.get("storageID"),
-        status.get("parent"),
-        status.get("createdTime"),
-        going(obj),
-    )
 
 
 def _template_of(volume: Obj) -> str:

@@ -8,7 +8,7 @@ from goldpool.controllers.landscape import Landscape
 from goldpool.controllers.naming import OperationIds, lease_name, source_hash
 from goldpool.controllers.volume.observed import Observed, Place
 from goldpool.controllers.volume.plan import plan
-from goldpool.controllers.world import BY_PARENT, World, differs, readiness
+from goldpool.controllers.world import BY_PARENT, BY_POOL, BY_TEMPLATE, World, differs, readiness
 from goldpool.engine.plan import Plan
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, Obj
@@ -141,15 +141,15 @@ class VolumeController:
                 parent = change.new or change.old or {}
                 for obj in cache.by_index(r.VOLUME, BY_PARENT, change.key.name):
                     yield _key(obj)
-                for obj in cache.by_index(r.VOLUME, "template", parent["spec"]["template"]):
+                for obj in cache.by_index(r.VOLUME, BY_TEMPLATE, parent["spec"]["template"]):
                     if not (obj.get("status") or {}).get("createdTime"):
                         yield _key(obj)
             case r.STORAGE_LOCATION if differs(change, readiness):
                 spec = (change.new or change.old or {})["spec"]
-                for obj in cache.by_index(r.VOLUME, "pool", spec["pool"]):
+                for obj in cache.by_index(r.VOLUME, BY_POOL, spec["pool"]):
                     yield _key(obj)
             case r.TEMPLATE:
-                for obj in cache.by_index(r.VOLUME, "template", change.key.name):
+                for obj in cache.by_index(r.VOLUME, BY_TEMPLATE, change.key.name):
                     if not (obj.get("status") or {}).get("createdTime"):
                         yield _key(obj)
 
