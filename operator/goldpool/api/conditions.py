@@ -3,6 +3,7 @@
 kstatus: ``Ready`` from the first status write on; ``Reconciling`` and ``Stalled`` only while true, never both.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -39,7 +40,6 @@ class Reason(StrEnum):
     NOT_PLACEABLE = "NotPlaceable"
     TOO_MANY_PLANS = "TooManyPlans"
     WAITING_FOR_CONSUMER = "WaitingForFirstConsumer"
-    WAITING_FOR_TEMPLATE = "WaitingForTemplate"
     WAITING_FOR_PARENT = "WaitingForParent"
     WAITING_FOR_VOLUMES = "WaitingForVolumes"
     WAITING_FOR_HOST = "WaitingForHost"
@@ -70,7 +70,6 @@ class Reason(StrEnum):
     SOURCE_INVALID = "SourceInvalid"
     REVISION_MISMATCH = "RevisionMismatch"
     RETIRING = "Retiring"
-    UNUSED = "Unused"
     VOLUME_NOT_FOUND = "VolumeNotFound"
     VOLUME_NAME_TAKEN = "VolumeNameTaken"
     VOLUME_IN_USE = "VolumeInUse"
@@ -99,7 +98,6 @@ EXPLANATIONS: Final[dict[Reason, str]] = {
     Reason.NOT_PLACEABLE: "No host and pool fit; the message counts why. It is tried again as soon as something changes.",
     Reason.TOO_MANY_PLANS: "Ten plans failed. Change the spec or set a new value of goldpool.io/retry.",
     Reason.WAITING_FOR_CONSUMER: "The volume gets its place when a virtual machine first needs it.",
-    Reason.WAITING_FOR_TEMPLATE: "The template is not ready to be used yet.",
     Reason.WAITING_FOR_PARENT: "The template's copy is being fetched to the chosen location.",
     Reason.WAITING_FOR_VOLUMES: "The machine starts when its volumes are ready.",
     Reason.WAITING_FOR_HOST: "The host that holds the bytes is not ready or cordoned.",
@@ -130,7 +128,6 @@ EXPLANATIONS: Final[dict[Reason, str]] = {
     Reason.SOURCE_INVALID: "The source itself is wrong. Correct the spec or set a new value of goldpool.io/retry.",
     Reason.REVISION_MISMATCH: "The source serves other bytes than the template's revision.",
     Reason.RETIRING: "The copy is being removed; its users are checked once more.",
-    Reason.UNUSED: "Nobody uses the copy; it goes after the template's retention.",
     Reason.VOLUME_NOT_FOUND: "There is no volume of that name.",
     Reason.VOLUME_NAME_TAKEN: "A volume of that name exists and was not made for this machine; use volumeRef to mean it.",
     Reason.VOLUME_IN_USE: "Another virtual machine holds the volume.",
@@ -161,4 +158,26 @@ class Condition(ApiModel):
     last_transition_time: Time = Field(description="When status last changed.")
     observed_generation: int | None = Field(
         default=None, description="The metadata.generation the condition was set for."
+    )
+
+
+def is_true(conditions: Iterable[Condition], kind: ConditionType) -> bool:
+    """Whether the condition is there and True."""
+    return any(c.type == kind and c.status is ConditionStatus.TRUE for c in conditions)
+
+
+def message_of(conditions: Iterable[Condition], kind: ConditionType = ConditionType.READY) -> str:
+    """The condition's message; empty when it is not there."""
+    return next((c.message for c in conditions if c.type == kind), "")
+
+
+def why_stalled(conditions: Iterable[Condition]) -> str | None:
+    """The message of a Stalled condition that is True; None while work goes on."""
+    return next(
+        (
+            c.message
+            for c in conditions
+            if c.type == ConditionType.STALLED and c.status is ConditionStatus.TRUE
+        ),
+        None,
     )

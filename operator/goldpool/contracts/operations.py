@@ -8,7 +8,7 @@ message (the last 4,096 bytes survive: jobs.md §3).
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
 from goldpool.contracts.layout import ImageFormat, LocationIdentity, NameOnDisk, Owner, Sha256
 from goldpool.contracts.model import CONTRACT_VERSION, Contract
@@ -246,6 +246,3 @@ class Progress(Contract):
     done_bytes: int
     total_bytes: int | None = None
     mirror: str = ""
-
-
-OPERATION: Final[TypeAdapter[Operation]] = TypeAdapter(Operation)

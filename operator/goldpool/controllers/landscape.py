@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from goldpool.api.conditions import ConditionType, is_true
 from goldpool.api.parent import ParentState
 from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import PoolState, Scope, StoragePool, Toleration
@@ -240,8 +241,7 @@ def location_view(
         hosts=frozenset(reach if shared else {location.spec.host}),
         tags=frozenset(pool.spec.tags),
         enabled=pool.spec.state is PoolState.ENABLED and not pool.deleting,
-        ready=not location.deleting
-        and any(c.type == "Ready" and c.status == "True" for c in location.status.conditions),
+        ready=not location.deleting and is_true(location.status.conditions, ConditionType.READY),
         total_bytes=location.status.total or 0,
         free_bytes=location.status.free or 0,
         capacity_bytes=capacity.bytes,

@@ -27,7 +27,6 @@ LABEL_VM_UID: Final = "goldpool.io/virtualmachine-uid"
 LABEL_VM_NAME: Final = "goldpool.io/virtualmachine"
 LABEL_VM_NAMESPACE: Final = "goldpool.io/virtualmachine-namespace"
 LABEL_VOLUME_UID: Final = "goldpool.io/volume-uid"
-LABEL_HOST: Final = "kubernetes.io/hostname"
 MANAGED_BY: Final = "goldpool"
 RESERVED_PREFIXES: Final = ("goldpool.io/", "app.kubernetes.io/managed-by")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from goldpool.api.conditions import Reason
+from goldpool.api.conditions import ConditionType, Reason, is_true
 from goldpool.api.references import Blocker
 from goldpool.api.storagelocation import StorageLocation, StorageLocationStatus
 from goldpool.api.storagepool import Scope, StoragePool
@@ -341,7 +341,7 @@ def _only_node_is_new(o: Observed, facts: LocationFacts) -> bool:
 
 
 def _was_ready(o: Observed) -> bool:
-    return any(c.type == "Ready" and c.status == "True" for c in o.location.status.conditions)
+    return is_true(o.location.status.conditions, ConditionType.READY)
 
 
 def _pause(o: Observed, seconds: int) -> float:

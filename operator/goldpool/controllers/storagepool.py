@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
 
-from goldpool.api.conditions import ConditionStatus, ConditionType, Reason
+from goldpool.api.conditions import ConditionStatus, ConditionType, Reason, is_true
 from goldpool.api.model import API_VERSION
 from goldpool.api.references import CopyException
 from goldpool.api.storagelocation import StorageLocation
@@ -257,9 +257,7 @@ def _verdict(o: Observed) -> Verdict:
 
 
 def _usable(location: StorageLocation) -> bool:
-    return any(
-        c.type == ConditionType.READY and c.status is ConditionStatus.TRUE for c in location.status.conditions
-    )
+    return is_true(location.status.conditions, ConditionType.READY)
 
 
 def _exceptions(o: Observed) -> list[CopyException]:

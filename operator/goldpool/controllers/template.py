@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from goldpool.api.conditions import Reason
+from goldpool.api.conditions import ConditionType, Reason, is_true, message_of
 from goldpool.api.model import API_VERSION
 from goldpool.api.parent import Parent, ParentState
 from goldpool.api.references import CopyException
@@ -103,7 +103,7 @@ class TemplateController:
             if pool is None or pool.deleting or pool.spec.golden != template.spec.golden:
                 continue
             for location in sorted(world.locations_of(pool_name), key=lambda x: x.metadata.name):
-                usable = any(c.type == "Ready" and c.status == "True" for c in location.status.conditions)
+                usable = is_true(location.status.conditions, ConditionType.READY)
                 if usable and not location.deleting:
                     seen.add(location.metadata.name)
                     yield Wanted(location.metadata.name, pool_name, location.spec.host, prepared=True)
@@ -239,7 +239,7 @@ def _verdict(o: Observed, current: str) -> Verdict:
 
 
 def _message(parent: Parent) -> str:
-    found = next((c.message for c in parent.status.conditions if c.type == "Ready"), "")
+    found = message_of(parent.status.conditions)
     return f"{parent.spec.host or parent.spec.location}: {found or parent.status.failure or 'failed'}"
 
 

@@ -16,7 +16,7 @@ from goldpool.api.storagepool import Scope, StoragePool
 from goldpool.api.template import Template
 from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.api.volume import Volume
-from goldpool.controllers.naming import LABEL_VM_UID, LABEL_VOLUME_UID, location_name
+from goldpool.controllers.naming import LABEL_VM_UID, location_name
 from goldpool.dispatch.dispatcher import Dispatcher
 from goldpool.kube import resources as r
 from goldpool.kube.cache import Cache
@@ -32,8 +32,6 @@ BY_PARENT: Final = "parent"
 BY_LOCATION: Final = "location"
 BY_HOST: Final = "host"
 BY_VOLUME: Final = "volume"
-BY_VOLUME_UID: Final = "volumeUID"
-BY_VM_UID: Final = "vmUID"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +130,6 @@ class World:
     def volumes_with_parent_in(self, pool: str) -> list[Volume]:
         return self._many(Volume, r.VOLUME, BY_PARENT_POOL, pool)
 
-    def volumes_of_parent(self, parent: str) -> list[Volume]:
-        return self._many(Volume, r.VOLUME, BY_PARENT, parent)
-
-    def machines_with_volume(self, namespace: str, name: str) -> list[VirtualMachine]:
-        return self._many(VirtualMachine, r.VIRTUAL_MACHINE, BY_VOLUME, f"{namespace}/{name}")
-
-    def pods_of_machine(self, uid: str) -> list[Obj]:
-        return self.cache.by_index(r.POD, BY_VM_UID, uid)
-
     def _one(self, model: type[KindT], resource: Resource, name: str, namespace: str = "") -> KindT | None:
         obj = self.cache.get(resource, name, namespace)
         return None if obj is None else model.read(obj)
@@ -219,8 +208,6 @@ def register_indices(cache: Cache) -> None:
     cache.add_index(
         r.VIRTUAL_MACHINE, BY_TEMPLATE, lambda o: _text(o, "spec", "rootVolume", "templateRef", "name")
     )
-    cache.add_index(r.POD, BY_VM_UID, lambda o: _text(o, "metadata", "labels", LABEL_VM_UID))
-    cache.add_index(r.LEASE, BY_VOLUME_UID, lambda o: _text(o, "metadata", "labels", LABEL_VOLUME_UID))
 
 
 def root_volume_name(machine: Obj) -> str:

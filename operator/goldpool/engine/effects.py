@@ -1,7 +1,7 @@
 """How effects are carried out. Each executor is one write, guarded by what the plan had seen."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from goldpool.engine.plan import (
     AddFinalizer,
@@ -15,7 +15,6 @@ from goldpool.engine.plan import (
 from goldpool.kube.cache import Cache, version_of
 from goldpool.kube.port import Key, KubeApi, NotFound, Obj, Resource, key_of
 
-E = TypeVar("E")
 Executor = Callable[[Any], Awaitable[object]]
 """Carries out one effect. What it returns is ignored, unless it is registered by the engine itself."""
 

@@ -90,13 +90,10 @@ class Record:
     note: str
 
 
-class Effect(Protocol):
-    """Any of the above, or a type for which the app registered an executor (dispatch's ``Ask``, for one)."""
-
-
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``status`` is the whole status this controller owns, or None to leave it; ``again_after`` seconds from now
+    """Effects are of the types above, or of a type for which the app registered an executor (dispatch's ``Ask``, for one).
+    ``status`` is the whole status this controller owns, or None to leave it; ``again_after`` seconds from now
     the key comes again though nothing changed (None: only when something changes)."""
 
     effects: tuple[object, ...] = ()

@@ -40,11 +40,6 @@ class Key:
         return f"{self.kind}/{self.namespace}/{self.name}" if self.namespace else f"{self.kind}/{self.name}"
 
 
-class EventType(StrEnum):
-    UPSERT = "Upsert"
-    DELETED = "Deleted"
-
-
 @dataclass(frozen=True, slots=True)
 class Change:
     """What a source delivers and the cache passes on. ``old`` is None for a first sight, ``new`` for a deletion.

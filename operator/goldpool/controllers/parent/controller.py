@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterable
 
+from goldpool.api.conditions import ConditionType, is_true
 from goldpool.api.parent import Parent, ParentState
 from goldpool.contracts.operations import FetchPolicy
 from goldpool.controllers.backing import executing_host, mount_of
@@ -56,9 +57,7 @@ class ParentController:
             users = await self._witnesses(parent)
         attempt = status.attempt or 1
         turn = attempt - 1
-        ready = location is not None and any(
-            c.type == "Ready" and c.status == "True" for c in location.status.conditions
-        )
+        ready = location is not None and is_true(location.status.conditions, ConditionType.READY)
         settings = world.settings
         return Observed(
             raw=raw,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from goldpool.api.conditions import Reason
+from goldpool.api.conditions import ConditionType, Reason, is_true, message_of
 from goldpool.api.virtualmachine import Avoided
 from goldpool.controllers.verdict import timestamp
 from goldpool.controllers.virtualmachine.observed import DiskView, Observed
@@ -41,7 +41,7 @@ def _bound_where_avoided(disk: DiskView, draft: Draft) -> bool:
 
 def is_permanent(disk: DiskView) -> bool:
     assert disk.volume is not None
-    return any(c.type == "Stalled" and c.status == "True" for c in disk.volume.status.conditions)
+    return is_true(disk.volume.status.conditions, ConditionType.STALLED)
 
 
 def _avoided(o: Observed, disk: DiskView) -> Avoided:
@@ -50,7 +50,7 @@ def _avoided(o: Observed, disk: DiskView) -> Avoided:
     parent_failed = status.failure == "ParentFailed"
     location = (status.parent_location if parent_failed else status.location) or ""
     pool = (placement.parent_pool if parent_failed else placement.pool) if placement else ""
-    message = next((c.message for c in status.conditions if c.type == "Ready"), "")
+    message = message_of(status.conditions)
     return Avoided(
         location=location or (placement.pool if placement else None) or disk.volume_name,
         host=(placement.host if placement else "") or "",

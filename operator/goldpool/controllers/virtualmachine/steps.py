@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from goldpool.api.conditions import Reason
+from goldpool.api.conditions import ConditionType, Reason, is_true, message_of, why_stalled
 from goldpool.api.virtualmachine import RejectionCount
 from goldpool.controllers.landscape import Bind
 from goldpool.controllers.naming import MADE_FOR_ANNOTATION, RETRY_ANNOTATION, storage_id
@@ -57,9 +57,7 @@ def await_root(o: Observed, draft: Draft) -> Plan | None:
                 stalled(Reason.TEMPLATE_DELETING, f"Template {name} is being deleted"), "Failed"
             )
         )
-    bad = next(
-        (c.message for c in o.template.status.conditions if c.type == "Stalled" and c.status == "True"), None
-    )
+    bad = why_stalled(o.template.status.conditions)
     if bad is not None:
         return Plan(status=draft.status(stalled(Reason.TEMPLATE_FAILED, f"Template {name}: {bad}"), "Failed"))
     return Plan(
@@ -98,7 +96,7 @@ def heed_failures(o: Observed, draft: Draft) -> Plan | None:
             continue
         status = disk.volume.status
         if status.failure in {"TemplateFailed", "SizeTooSmall"} or is_permanent(disk):
-            message = next((c.message for c in status.conditions if c.type == "Ready"), status.failure or "")
+            message = message_of(status.conditions) or status.failure or ""
             reason = Reason.TEMPLATE_FAILED if status.failure == "TemplateFailed" else Reason.VOLUME_FAILED
             return Plan(
                 status=draft.status(stalled(reason, f"Volume {disk.volume_name}: {message}"), "Failed")
@@ -187,8 +185,8 @@ def await_volumes(o: Observed, draft: Draft) -> Plan | None:
     for disk in o.disks:
         assert disk.volume is not None
         volume = disk.volume
-        if any(c.type == "Stalled" and c.status == "True" for c in volume.status.conditions):
-            message = next((c.message for c in volume.status.conditions if c.type == "Ready"), "")
+        if is_true(volume.status.conditions, ConditionType.STALLED):
+            message = message_of(volume.status.conditions)
             return Plan(
                 status=draft.status(
                     stalled(Reason.VOLUME_FAILED, f"Volume {disk.volume_name}: {message}"), "Failed"
@@ -196,7 +194,7 @@ def await_volumes(o: Observed, draft: Draft) -> Plan | None:
             )
         made = volume.status.created_time is not None and volume.status.storage_id == volume.spec.storage_id
         if not made:
-            message = next((c.message for c in volume.status.conditions if c.type == "Ready"), "not made yet")
+            message = message_of(volume.status.conditions) or "not made yet"
             return Plan(
                 status=draft.status(
                     busy(Reason.WAITING_FOR_VOLUMES, f"Volume {disk.volume_name}: {message}"), "Provisioning"

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from goldpool.api.conditions import Reason
+from goldpool.api.conditions import Reason, message_of, why_stalled
 from goldpool.api.model import format_quantity
 from goldpool.api.parent import ParentState
 from goldpool.api.references import Blocker
-from goldpool.api.template import Template
 from goldpool.api.volume import Discarded, Volume, VolumeStatus
 from goldpool.contracts.layout import ImageFormat, Owner
 from goldpool.contracts.operations import PERMANENT, CreateBlank, CreateChild, DeleteVolume, Operation
@@ -221,20 +220,14 @@ def _await_parent(o: Observed, bound: dict[str, Any]) -> dict[str, Any]:
             stalled(Reason.TEMPLATE_DELETING, f"Template {template_of(o.volume)} is being deleted"),
             **bound,
         )
-    if o.template is not None and (why := _stalled(o.template)) is not None:
+    if o.template is not None and (why := why_stalled(o.template.status.conditions)) is not None:
         return _status(o, stalled(Reason.TEMPLATE_FAILED, why), **bound, failure="TemplateFailed")
     if failed:
         # Final for this binding only: the disk was never used, so the machine's planner may bind it anew.
-        why = next((c.message for c in failed[0].status.conditions if c.type == "Ready"), "")
+        why = message_of(failed[0].status.conditions)
         return _status(o, busy(Reason.PARENT_FAILED, why), **bound, failure="ParentFailed")
     message = f"Template {template_of(o.volume)} is being fetched to {o.parent_location}"
     return _status(o, busy(Reason.WAITING_FOR_PARENT, message), **bound, failure=None)
-
-
-def _stalled(template: Template) -> str | None:
-    return next(
-        (c.message for c in template.status.conditions if c.type == "Stalled" and c.status == "True"), None
-    )
 
 
 def _use(o: Observed) -> Verdict:
