@@ -506,9 +506,24 @@ async def test_a_connection_that_breaks_again_and_again_ends_in_the_same_place(
         await eventually(lambda: all(world.settled(name, size) for name, size in sizes.items()), seconds=60)
         count = sum(sizes.values()) + len(sizes)
         await eventually(lambda: world.cache.count(toy) == count)
-        assert "unavailable" in {outcome.result for outcome in world.outcomes}
     end = await state(client, toy, namespace)
     assert set(end) == {*sizes} | {f"{name}-{n}" for name, size in sizes.items() for n in range(size)}
+
+
+async def test_a_pass_that_cannot_write_is_taken_up_again_when_the_api_server_answers(
+    client: KubeClient, wired: KubeClient, wire: Wire, toy: Resource, namespace: str
+) -> None:
+    async with World(wired, toy, namespace) as world:
+        await world.engine.start()
+        await client.create(toy, a_toy("a", namespace, size=1))
+        await eventually(lambda: world.settled("a", 1))
+        await wire.cut()
+        grown = await client.merge_patch(toy, "a", {"spec": {"size": 2}}, namespace)
+        world.cache.upsert(toy, grown)  # the last event that came through before the break
+        await eventually(lambda: "unavailable" in {outcome.result for outcome in world.outcomes})
+        assert not world.settled("a", 2)
+        await wire.mend()
+        await eventually(lambda: world.settled("a", 2), seconds=60)
 
 
 async def test_an_object_that_vanishes_under_a_patch_ends_quietly(
