@@ -1,4 +1,4 @@
-"""kubectl-goldpool: what people ask of Goldpool that `kubectl get` cannot show. Reads only; imports api and kube."""
+"""kubectl-goldpool: what people ask of Goldpool beyond `kubectl get` and `kubectl apply`. Imports api and kube only."""
 
 from goldpool.cli.command import main
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from goldpool.cli.tree import Branch, Health
+from goldpool.cli.forest import Branch, Health
 
 _STYLES = {Health.GOOD: "green", Health.BUSY: "yellow", Health.BAD: "bold red", Health.NONE: ""}
 

@@ -1,7 +1,7 @@
 """Lines a person can read down: guides, columns, nothing at their ends."""
 
+from goldpool.cli.forest import Branch, Health
 from goldpool.cli.render import ASCII, lines
-from goldpool.cli.tree import Branch, Health
 
 FOREST = [
     Branch("pool", "a", "Ready", Health.GOOD, ("1 host", "full"), (

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
+from goldpool.cli.forest import Branch, Health, tree
 from goldpool.cli.inventory import Inventory
-from goldpool.cli.tree import Branch, Health, tree
 from tests.unit.cli.builders import a_machine, a_parent, a_pool, a_template, a_volume, ready, stalled
 
 GOLDEN = a_pool("golden")
