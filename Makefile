@@ -6,7 +6,7 @@ PYTEST = $(BIN)/pytest
 WITH_CLUSTER = eval "$$($(PYTHON) -m hack.cluster env)"
 # Directories of tests whose types mypy holds, too.
 TYPED_TESTS := tests/e2e $(addprefix tests/unit/,api chart cli controllers dispatch engine hack kube planning runtime worker) \
-	$(addprefix tests/cluster/,api dispatch)
+	$(addprefix tests/cluster/,api dispatch engine)
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash

@@ -174,7 +174,7 @@ async def test_a_deleted_job_frees_its_slot_only_when_its_process_has_ended(
 async def test_a_missing_path_is_not_mounted(client: KubeClient, place: Place) -> None:
     elsewhere = Place(place.namespace, place.node, f"{place.path}-none", place.location)
     probe = Probe(id="probe-1", location=place.location)
-    async with operator(client, elsewhere, start_seconds=4.0) as running:
+    async with operator(client, elsewhere, start_seconds=5.0) as running:
         await running.ask(probe)
         failed = (await running.ends(probe))[probe.id]
         assert isinstance(failed, Failed)
@@ -185,7 +185,7 @@ async def test_a_missing_path_is_not_mounted(client: KubeClient, place: Place) -
 
 async def test_an_absent_image_fails(client: KubeClient, place: Place) -> None:
     probe = Probe(id="probe-1", location=place.location)
-    async with operator(client, place, start_seconds=2.0, image="goldpool.local/none:dev") as running:
+    async with operator(client, place, start_seconds=4.0, image="goldpool.local/none:dev") as running:
         await running.ask(probe)
         failed = (await running.ends(probe))[probe.id]
         assert isinstance(failed, Failed)
@@ -206,14 +206,15 @@ async def test_a_host_that_is_no_node_fails(client: KubeClient, place: Place) ->
 
 
 async def test_progress_of_a_transfer_is_followed(client: KubeClient, place: Place) -> None:
-    """The pod tells three times, quickly; its owner is woken for it at most once in that time."""
+    """The pod tells three times; its owner is woken for it at most once in ``progress_seconds``."""
     program = (
         "import time\n"
         'for n in range(1, 4): print(\'{"progress": {"done_bytes": %d, "total_bytes": 9}}\' % n, flush=True)\n'
         "time.sleep(600)"
     )
     fetch = place.fetch("http://198.18.0.1:9/none")
-    async with operator(client, place, command=("python3", "-c", program), grace_seconds=1) as running:
+    quick = {"command": ("python3", "-c", program), "grace_seconds": 1, "progress_seconds": 600.0}
+    async with operator(client, place, **quick) as running:
         await running.ask(fetch)
 
         async def followed() -> bool:

@@ -11,6 +11,7 @@ from goldpool.kube.client import KubeClient
 from goldpool.kube.config import load_configuration
 from goldpool.kube.port import NotFound, Resource
 from goldpool.kube.resources import CUSTOM_RESOURCE_DEFINITION, NAMESPACE
+from tests.cluster.engine.toys import World
 from tests.cluster.engine.world import Wire, eventually, remove_toys, toy_crd
 
 
@@ -88,3 +89,9 @@ async def wired(toy: Resource, wire: Wire) -> AsyncIterator[KubeClient]:
     configuration.host = f"https://127.0.0.1:{wire.port}"
     async with KubeClient(configuration, timeout=10) as connected:
         yield connected
+
+
+@pytest.fixture
+async def world(client: KubeClient, toy: Resource, namespace: str) -> AsyncIterator[World]:
+    async with World(client, toy, namespace) as world:
+        yield world

@@ -11,10 +11,11 @@ from goldpool.kube.port import (
     Expired,
     Invalid,
     NotFound,
+    Obj,
     Resource,
     Unavailable,
 )
-from tests.cluster.engine.world import Wire, a_toy
+from tests.cluster.engine.world import Wire, a_toy, eventually
 
 
 async def test_a_creating_apply_returns_the_object(client: KubeClient, toy: Resource, namespace: str) -> None:
@@ -79,7 +80,7 @@ async def test_a_merge_patch_with_a_stale_version_conflicts(
     ],
 )
 async def test_what_the_schema_forbids_is_invalid(
-    client: KubeClient, toy: Resource, namespace: str, spec: dict | None, status: dict | None
+    client: KubeClient, toy: Resource, namespace: str, spec: Obj | None, status: Obj | None
 ) -> None:
     metadata = {"name": "a", "namespace": namespace}
     await client.create(toy, a_toy("a", namespace))
@@ -137,7 +138,7 @@ async def test_a_watch_ends_by_itself(client: KubeClient, toy: Resource, namespa
     await client.merge_patch(toy, "a", {"spec": {"size": 5}}, namespace)
     seen = [
         event
-        async for event in client.watch(toy, namespace, resource_version=version, timeout_seconds=1)
+        async for event in client.watch(toy, namespace, resource_version=version, timeout_seconds=3)
         if event.type != "BOOKMARK"
     ]
     assert [(event.type, event.object["spec"]["size"]) for event in seen] == [("MODIFIED", 5)]
@@ -161,7 +162,7 @@ async def test_a_watch_cut_off_is_unavailable(
             pass
 
     watching = asyncio.create_task(follow())
-    await asyncio.sleep(0.5)
+    await eventually(lambda: wire.connections > 0)
     await wire.cut()
     with pytest.raises(Unavailable):
-        await asyncio.wait_for(watching, 5)
+        await asyncio.wait_for(watching, 60)

@@ -11,7 +11,7 @@ from goldpool.kube.resources import CUSTOM_RESOURCE_DEFINITION
 
 
 async def eventually(
-    holds: Callable[[], bool | Awaitable[bool]], *, seconds: float = 30.0, pause: float = 0.05
+    holds: Callable[[], bool | Awaitable[bool]], *, seconds: float = 60.0, pause: float = 0.05
 ) -> None:
     """Fails if it does not come true; the message is the caller's line."""
     deadline = time.monotonic() + seconds
@@ -91,7 +91,7 @@ async def remove_toys(client: Any, toy: Resource, namespace: str = "") -> None:
     await asyncio.gather(*(remove(obj) for obj in await client.list(toy, namespace)))
 
 
-async def retry(write: Callable[[], Awaitable[Any]], *, seconds: float = 30.0) -> Any:
+async def retry(write: Callable[[], Awaitable[Any]], *, seconds: float = 60.0) -> Any:
     """For the seconds after a CRD update, in which the server says 429."""
     deadline = time.monotonic() + seconds
     while True:
