@@ -1,0 +1,113 @@
+"""Gathers a location's world."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from goldpool.api.references import Blocker
+from goldpool.api.storagelocation import StorageLocation
+from goldpool.api.storagepool import Scope, StoragePool
+from goldpool.controllers.backing import executing_host, mount_of
+from goldpool.controllers.storagelocation.observed import Observed
+from goldpool.controllers.storagelocation.operations import operation_id
+from goldpool.controllers.storagelocation.plan import plan
+from goldpool.controllers.world import BY_HOST, BY_POOL, World, differs, readiness
+from goldpool.engine.plan import Plan
+from goldpool.kube import resources as r
+from goldpool.kube.port import Change, Key, Obj
+
+
+class StorageLocationController:
+    name = "storagelocation"
+    resource = r.STORAGE_LOCATION
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def gather(self, key: Key) -> Observed | None:
+        world = self._world
+        raw = world.cache.at(r.STORAGE_LOCATION, key)
+        if raw is None:
+            return None
+        location = StorageLocation.read(raw)
+        name = location.metadata.name
+        pool = world.pool(location.spec.pool)
+        if pool is not None and pool.metadata.uid != location.spec.pool_uid:
+            pool = None
+        node = world.node(location.spec.host) if location.spec.host else None
+        node_uid = location.status.node_uid or (node.uid if node else "")
+        parents = world.parents_at(name)
+        volumes = [v for v in world.volumes_in(location.spec.pool) if _is_at(v, location, pool)]
+        found = world.dispatcher.facts(name)
+        operation = operation_id(location, node, found[0] if found else None)
+        return Observed(
+            raw=raw,
+            location=location,
+            pool=pool,
+            node=node,
+            host=executing_host(world, pool, location, location.status.attempts or 0) if pool else None,
+            mount=mount_of(pool, location, node_uid, world.cluster_uid) if pool else None,
+            operation=operation,
+            outcome=world.dispatcher.outcome(operation),
+            facts=found[0] if found else None,
+            facts_time=found[1] if found else None,
+            users=(
+                *(Blocker(kind="Parent", name=p.metadata.name) for p in parents),
+                *(
+                    Blocker(kind="Volume", namespace=v.metadata.namespace, name=v.metadata.name)
+                    for v in volumes
+                ),
+            ),
+            parents=len(parents),
+            volumes=len(volumes),
+            probe_seconds=world.settings.probe_seconds,
+            probe_failed_seconds=world.settings.probe_failed_seconds,
+            now=world.now(),
+        )
+
+    def _places_of(self, volume: Obj) -> Iterable[Key]:
+        """Where it is, or will be once its controller has said so."""
+        name = (volume.get("status") or {}).get("location")
+        if name:
+            yield Key("StorageLocation", "", name)
+        placement = volume.get("spec", {}).get("placement") or {}
+        for obj in self._world.cache.by_index(r.STORAGE_LOCATION, BY_POOL, placement.get("pool", "")):
+            if obj["spec"].get("host", "") in {"", placement.get("host", "")}:
+                yield Key("StorageLocation", "", obj["metadata"]["name"])
+
+    def plan(self, observed: Observed) -> Plan:
+        return plan(observed)
+
+    def affected(self, change: Change) -> Iterable[Key]:
+        cache = self._world.cache
+        match change.resource:
+            case r.STORAGE_LOCATION:
+                yield change.key
+            case r.PARENT:
+                for obj in (change.old, change.new):
+                    if obj is not None:
+                        yield Key("StorageLocation", "", obj["spec"]["location"])
+            case r.VOLUME if differs(change, _place):
+                for obj in (change.old, change.new):
+                    yield from self._places_of(obj or {})
+            case r.NODE if differs(change, _node):
+                for obj in cache.by_index(r.STORAGE_LOCATION, BY_HOST, change.key.name):
+                    yield Key("StorageLocation", "", obj["metadata"]["name"])
+                # Any host may be the one that works on a Shared pool.
+                for obj in cache.list(r.STORAGE_LOCATION):
+                    if not obj["spec"].get("host"):
+                        yield Key("StorageLocation", "", obj["metadata"]["name"])
+
+
+def _is_at(volume: Any, location: StorageLocation, pool: StoragePool | None) -> bool:
+    if volume.status.location is not None:
+        return bool(volume.status.location == location.metadata.name)
+    shared = pool is not None and pool.spec.scope is Scope.SHARED
+    return shared or volume.spec.placement.host == location.spec.host
+
+
+def _place(volume: Obj) -> object:
+    return (volume.get("status") or {}).get("location"), volume["spec"].get("placement")
+
+
+def _node(node: Obj) -> object:
+    return readiness(node), node["metadata"].get("uid")

@@ -1,0 +1,37 @@
+"""The frozen world of one location."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from goldpool.api.references import Blocker
+from goldpool.api.storagelocation import StorageLocation
+from goldpool.api.storagepool import StoragePool
+from goldpool.contracts.operations import LocationFacts
+from goldpool.controllers.world import NodeView
+from goldpool.dispatch.mounts import LocationMount
+from goldpool.dispatch.outcome import Outcome
+from goldpool.kube.port import Obj
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A location, the pool and host it belongs to, and what its last operations said."""
+
+    raw: Obj
+    location: StorageLocation
+    pool: StoragePool | None
+    node: NodeView | None
+    host: str | None
+    """Who can work on it now."""
+    mount: LocationMount | None
+    operation: str
+    """Id of the operation this pass is about: initialise, probe, rebind or release."""
+    outcome: Outcome | None
+    facts: LocationFacts | None
+    facts_time: datetime | None
+    users: tuple[Blocker, ...]
+    parents: int
+    volumes: int
+    probe_seconds: int
+    probe_failed_seconds: int
+    now: datetime
