@@ -57,6 +57,7 @@ VALUE_SETS: dict[str, Document] = {
         "rbac": {"aggregate": False},
         "admission": {"protectBindings": False},
     },
+    "unguarded": {"uninstallGuard": {"enabled": False}},
     "monitored": {"metrics": {"service": {"port": 9090, "annotations": {"a": "b"}, "labels": {"c": "d"}}}},
     "subchart": {"global": {"anything": 1}},
 }  # fmt: skip
