@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from hack.images import steps
-from hack.pipeline import chart, debian, everything, venv
+from hack.pipeline import chart, debian, everything, promtool, venv
 
 
 def main() -> int:
@@ -21,6 +21,7 @@ def main() -> int:
         match command:
             case "packages":
                 debian.install_missing()
+                promtool.provide()
             case "venv":
                 venv.provide()
             case "chart":
