@@ -47,7 +47,7 @@ format: venv ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-generate: venv ## Write CRDs and RBAC anew from the models and the table of rights
+generate: venv ## Write anew what is derived from code: CRDs, RBAC, docs/metrics.md
 	$(BIN)/python -m hack.generate
 
 unit: venv packages ## Run the unit tests (real qemu-img, files, a loopback HTTP server; no cluster)

@@ -13,7 +13,9 @@ from typing import Final
 import structlog
 
 from goldpool import __version__
+from goldpool.controllers.census import Census
 from goldpool.controllers.landscape import Bind, Landscape
+from goldpool.controllers.milestones import Milestones
 from goldpool.controllers.naming import LABEL_MANAGED, MANAGED_BY
 from goldpool.controllers.parent import ParentController
 from goldpool.controllers.storagelocation import StorageLocationController
@@ -142,24 +144,28 @@ async def run(settings: Settings) -> None:
         on_lost=lambda: os._exit(1),
     )
     client.fence(leader.holds)
+    metrics.watch_leader(LEASE_NAME, leader.holds)
     engine = Engine(
         client, cache, recorder, workers=settings.workers, metrics=metrics, may_write=leader.holds
     )
+    milestones = Milestones(metrics.registry, leads=leader.holds, now=_now)
     dispatcher = Dispatcher(
         client,
         cache,
         settings=dispatch_settings(settings),
         wake=wake(lambda: engine),
         clock=_now,
+        ended=milestones.ended,
     )
     world = World(cache, client, dispatcher, settings, cluster_uid=cluster_uid, now=_now)
     register(engine, world)
     cache.add_listener(dispatcher.observe)
+    cache.add_listener(milestones.observe)
 
     sweeper = Sweeper(client, cache, WRITTEN_BY_PEOPLE, period=settings.sweep_seconds)
     sources = sources_of(client, cache, sweeper, settings)
-    metrics.watch_sources(sources)
-    metrics.watch_corrections(sweeper.corrections)
+    metrics.watch(sources, sweeper, recorder)
+    metrics.add_collector(Census(world, leader.holds).collect)
     health = Health(metrics, ready=lambda: all(s.synced.is_set() for s in sources), port=settings.health_port)
     await health.start()
     background: tuple[Awaitable[object], ...] = (*(s.run() for s in sources), sweeper.run(), recorder.run())
@@ -170,7 +176,6 @@ async def run(settings: Settings) -> None:
         log.info("caches filled", identity=identity)
         if not await _first(stop, leader.acquire()):
             return
-        metrics.leader.labels(LEASE_NAME).set(1)
         log.info("leading", identity=identity)
         await engine.start()
         tasks.append(_supervised(dispatcher.run(), stop))

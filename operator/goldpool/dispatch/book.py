@@ -4,14 +4,14 @@
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from goldpool.contracts.operations import PERMANENT, FailureReason, Fetch, LocationFacts, Progress, Report
 from goldpool.dispatch.entries import Entry, Flight
 from goldpool.dispatch.forming import Batch, form_batch
 from goldpool.dispatch.manifest import size_of
-from goldpool.dispatch.outcome import Failed, Outcome, Pending, Running, Succeeded
+from goldpool.dispatch.outcome import Ended, Failed, Outcome, Pending, Running, Succeeded
 from goldpool.dispatch.record import JobKind, JobRecord, Lane, fetch_name, lane_of, recorded, slot_names
 from goldpool.dispatch.request import Request
 from goldpool.dispatch.settings import Limits
@@ -26,12 +26,17 @@ class Start:
     requests: tuple[Request, ...]
 
 
+OnEnd = Callable[[str, Ended, float], None]
+"""Told of each operation that ended: its kind, how, and how many seconds ago it was first asked for (or found)."""
+
+
 class Book:
     """No operation is in two Jobs at once, nor two operations on one object, nor one on a parent and one on its child.
     Whatever is asked for ends, if each Job ends."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, ended: OnEnd = lambda *_: None) -> None:
         self._limits = limits
+        self._on_end = ended
         self._entries: dict[str, Entry] = {}
         self._waiting: dict[Lane, dict[str, None]] = {}
         self._fetches: dict[str, None] = {}
@@ -126,7 +131,7 @@ class Book:
         for operation in record.operations:
             entry = self._entries.get(operation.id)
             if entry is None:
-                entry = self._entries[operation.id] = Entry(operation.id, now)
+                entry = self._entries[operation.id] = Entry(operation.id, now, recorded=operation)
             elif entry.waiting:
                 self._unqueue(entry)
             elif entry.job is not None:
@@ -151,11 +156,11 @@ class Book:
             if report is not None and report.succeeded(index):
                 facts = _facts(report, flight.record.lane.location)
                 fetched = report.fetched if flight.record.kind is JobKind.FETCH else None
-                entry.end(Succeeded(facts, fetched), now)
+                self._end(entry, Succeeded(facts, fetched), now)
                 owners |= entry.owners
             elif index in failures:
                 failure = failures[index]
-                entry.end(Failed(failure.reason, failure.message, failure.reason in PERMANENT), now)
+                self._end(entry, Failed(failure.reason, failure.message, failure.reason in PERMANENT), now)
                 owners |= entry.owners
             else:
                 unknown.append(entry)
@@ -169,7 +174,7 @@ class Book:
         flight.over_at, flight.given_up = now, True
         owners: set[Key] = set()
         for entry in self._carried(flight):
-            entry.end(Failed(reason, message, reason in PERMANENT), now)
+            self._end(entry, Failed(reason, message, reason in PERMANENT), now)
             owners |= entry.owners
         return owners
 
@@ -197,6 +202,7 @@ class Book:
         return [*self._flights.values()]
 
     def waiting(self) -> int:
+        """Operations that are in no Job yet."""
         return sum(len(ids) for ids in self._waiting.values()) + len(self._fetches)
 
     # --- inside
@@ -213,11 +219,16 @@ class Book:
         identity = len(entry.request.mount.identity.model_dump_json())
         if entry.size + identity + 100 > self._limits.batch_bytes:
             text = f"{entry.size} bytes, a Job takes {self._limits.batch_bytes}"
-            entry.end(Failed(FailureReason.UNSUPPORTED, text, True), now)
+            self._end(entry, Failed(FailureReason.UNSUPPORTED, text, True), now)
         elif isinstance(entry.request.operation, Fetch):
             self._fetches[entry.id] = None
         else:
             self._waiting.setdefault(lane_of(entry.request), {})[entry.id] = None
+
+    def _end(self, entry: Entry, outcome: Ended, now: float) -> None:
+        entry.end(outcome, now)
+        assert entry.recorded is not None
+        self._on_end(entry.recorded.kind, outcome, now - entry.asked_at)
 
     def _unqueue(self, entry: Entry) -> None:
         assert entry.request is not None
@@ -302,7 +313,9 @@ class Book:
                 del self._entries[entry.id]
                 owners |= entry.owners
             elif entry.losses_alone >= 2:
-                entry.end(Failed(FailureReason.LOST, f"no result in two Jobs of its own: {why}", False), now)
+                self._end(
+                    entry, Failed(FailureReason.LOST, f"no result in two Jobs of its own: {why}", False), now
+                )
                 owners |= entry.owners
             else:
                 again.append(entry)

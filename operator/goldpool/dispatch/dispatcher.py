@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime
 from typing import Any, Protocol
@@ -11,7 +12,7 @@ import structlog
 
 from goldpool.contracts.operations import FailureReason, LocationFacts
 from goldpool.dispatch import record
-from goldpool.dispatch.book import Book, Start
+from goldpool.dispatch.book import Book, OnEnd, Start
 from goldpool.dispatch.creation import Created, Refused, Taken, create_job
 from goldpool.dispatch.jobs import Jobs, has_ended
 from goldpool.dispatch.outcome import Outcome
@@ -48,13 +49,14 @@ class Dispatcher:
         settings: DispatchSettings,
         wake: Callable[[Key], None],
         clock: Callable[[], datetime],
+        ended: OnEnd = lambda *_: None,
     ) -> None:
         self._jobs = Jobs(kube, settings)
         self._cache = cache
         self._settings = settings
         self._wake = wake
         self._clock = clock
-        self._book = Book(settings.limits)
+        self._book = Book(settings.limits, ended)
         self._watched: dict[str, Watched] = {}
         self._early: dict[str, Obj] = {}
         self._facts: dict[str, tuple[LocationFacts, datetime]] = {}
@@ -71,6 +73,11 @@ class Dispatcher:
     def facts(self, location: str) -> tuple[LocationFacts, datetime] | None:
         """How a Job last found the location, and when that was read (wall time)."""
         return self._facts.get(location)
+
+    def load(self) -> tuple[int, dict[JobKind, int]]:
+        """Operations that wait for a Job, and Jobs by kind, from their creation until they are gone."""
+        jobs = Counter(flight.record.kind for flight in self._book.flights())
+        return self._book.waiting(), {kind: jobs[kind] for kind in JobKind}
 
     async def ask(self, ask: Ask) -> None:
         """Does nothing for an operation that is in flight, or ended and not settled."""

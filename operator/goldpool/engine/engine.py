@@ -84,7 +84,7 @@ class Engine:
         if controller.name in self._controllers:
             raise ValueError(f"two controllers named {controller.name!r}")
         self._controllers[controller.name] = controller
-        self.metrics.workers_max.labels(controller.name).set(self._workers)
+        self.metrics.start_controller(controller.name, self._workers)
         for key in self._cache.keys(controller.resource):
             self._queue.add((controller.name, key), low=True)
 

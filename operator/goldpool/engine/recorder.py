@@ -52,6 +52,7 @@ class Recorder:
         self._said: OrderedDict[tuple[str, ...], float] = OrderedDict()
         self._speakers: OrderedDict[str, _Speaker] = OrderedDict()
         self.dropped = 0
+        """Events that nobody will ever see."""
 
     def record(self, record: Record) -> None:
         regarding = record.regarding["metadata"]
@@ -73,6 +74,7 @@ class Recorder:
             try:
                 await self._api.create(EVENT, event)
             except KubeError as error:
+                self.dropped += 1
                 log.warning("event not recorded", reason=event["reason"], error=error.message)
             finally:
                 self._backlog.task_done()

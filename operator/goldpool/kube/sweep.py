@@ -3,7 +3,8 @@ CRD, and says nothing of what vanished in between (api-server.md §4)."""
 
 import asyncio
 import random
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import structlog
@@ -31,10 +32,18 @@ class Sweeper:
     """
 
     def __init__(
-        self, api: ReadsNames, cache: Cache, resources: Sequence[Resource], *, period: float = 300.0
+        self,
+        api: ReadsNames,
+        cache: Cache,
+        resources: Sequence[Resource],
+        *,
+        period: float = 300.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.corrections: dict[Resource, int] = dict.fromkeys(resources, 0)
         self.sweeps = 0
+        self._clock = clock
+        self._swept_at = dict.fromkeys(resources, clock())
         self._api = api
         self._cache = cache
         self._period = period
@@ -71,10 +80,16 @@ class Sweeper:
             if listed.get(key) != uid and self._uid(resource, key) == uid:
                 corrected += await self._repair(resource, key)
         self.sweeps += 1
+        self._swept_at[resource] = self._clock()
         self.corrections[resource] = self.corrections.get(resource, 0) + corrected
         if corrected:
             log.warning("cache corrected", kind=resource.kind, objects=corrected)
         return corrected
+
+    def ages(self) -> dict[Resource, float]:
+        """Seconds since each resource was last swept; since the start where it never was."""
+        now = self._clock()
+        return {resource: now - swept_at for resource, swept_at in self._swept_at.items()}
 
     async def _repair(self, resource: Resource, key: Key) -> bool:
         stale = self._cache.at(resource, key)

@@ -86,8 +86,10 @@ class Transport:
     async def lines(self, call: Call, *, total: float | None) -> AsyncIterator[bytes]:
         """Lines of an answer that goes on, for at most ``total`` seconds. aiohttp's ``readline`` refuses long ones."""
         limit = aiohttp.ClientTimeout(total=total, sock_connect=self._timeout.total)
+        started, code = time.monotonic(), "<error>"
         try:
             async with await self._send(call, limit) as response:
+                code = str(response.status)
                 if response.status >= 400:
                     raise errors.classify(response.status, await response.read(), response.headers)
                 rest = b""
@@ -100,6 +102,9 @@ class Transport:
                     yield rest
         except _BROKEN as error:
             raise _unreachable(error) from error
+        finally:
+            if self._observe is not None:
+                self._observe(call.method, code, time.monotonic() - started)
 
     async def _send(self, call: Call, limit: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         headers = {"Accept": call.accept, "Content-Type": call.content_type, "User-Agent": self._user_agent}

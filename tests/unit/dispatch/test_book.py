@@ -11,7 +11,7 @@ from goldpool.contracts.operations import (
     Progress,
 )
 from goldpool.dispatch.book import Book, Start
-from goldpool.dispatch.outcome import Failed, Pending, Running, Succeeded
+from goldpool.dispatch.outcome import Ended, Failed, Pending, Running, Succeeded
 from goldpool.dispatch.settings import Limits
 from goldpool.kube.port import Key
 from tests.unit.dispatch.builders import (
@@ -391,3 +391,29 @@ def test_what_was_found_lost_and_nobody_asks_for_is_dropped() -> None:
     assert book.outcome("create-v-1") == Running(None)
     assert book.gone(start.record.name, LATER) == {Key("Volume", "team-a", "create-v-1")}
     assert book.outcome("create-v-1") is None
+
+
+def test_each_end_is_told_once_with_its_kind_and_its_age() -> None:
+    told: list[tuple[str, str, float]] = []
+
+    def ended(kind: str, outcome: Ended, seconds: float) -> None:
+        told.append((kind, type(outcome).__name__, seconds))
+
+    book = Book(LIMITS, ended)
+    for operation in (a_blank("v-1"), a_blank("v-2")):
+        book.ask(a_request(operation), 0.0)
+    [start] = book.take(LATER)
+    end(book, start, 5.0, failed={1: FailureReason.IO_ERROR})
+    end(book, start, 6.0)
+    book.give_up(start.record.name, FailureReason.LOST, "late", 7.0)
+    assert told == [("CreateBlank", "Succeeded", 5.0), ("CreateBlank", "Failed", 5.0)]
+
+
+def test_the_end_of_an_operation_found_in_a_job_is_told_too() -> None:
+    told: list[str] = []
+    first = a_book(a_deletion("v-1"))
+    [start] = first.take(LATER)
+    second = Book(LIMITS, lambda kind, *_: told.append(kind))
+    second.adopt(start.record, 0.0)
+    end(second, start, 5.0)
+    assert told == ["DeleteVolume"]

@@ -55,25 +55,43 @@ class Source:
         return 7.0
 
 
+class Sweeper:
+    def __init__(self) -> None:
+        self.corrections: dict[Resource, int] = {VOLUME: 0}
+
+    def ages(self) -> dict[Resource, float]:
+        return {VOLUME: 9.0}
+
+
+class Recorder:
+    dropped = 0
+
+
+def test_a_first_failure_is_seen_by_a_rate() -> None:
+    """Which knows no increase from nothing to one."""
+    metrics = Metrics()
+    metrics.start_controller("volume", 4)
+    seen = samples(metrics)
+    assert seen["controller_runtime_reconcile_errors_total[('controller', 'volume')]"] == 0
+    assert seen["controller_runtime_terminal_reconcile_errors_total[('controller', 'volume')]"] == 0
+    assert seen["controller_runtime_reconcile_total[('controller', 'volume'), ('result', 'error')]"] == 0
+
+
 async def test_the_names_that_stock_dashboards_know() -> None:
     metrics = Metrics()
     queue: WorkQueue[EngineKey] = WorkQueue(observer=metrics)
     metrics.watch_queue(queue.schedule)
-    metrics.watch_sources([Source()])
-    corrections = {VOLUME: 0}
-    metrics.watch_corrections(corrections)
-    corrections[VOLUME] = 3
+    sweeper, recorder = Sweeper(), Recorder()
+    metrics.watch([Source()], sweeper, recorder)
+    sweeper.corrections[VOLUME], recorder.dropped = 3, 5
+    leading: list[bool] = []
+    metrics.watch_leader("goldpool", lambda: bool(leading))
+    metrics.start_controller("volume", 4)
     for name in ("a", "b"):
         queue.add(("volume", Key("Volume", "ns", name)))
     first = await queue.get()
     metrics.count_request("https://api")("GET", "200", 0.1)
-    metrics.reconciles.labels("volume", "success").inc()
-    metrics.reconcile_errors.labels("volume").inc()
-    metrics.terminal_errors.labels("volume").inc()
     metrics.reconcile_seconds.labels("volume").observe(0.1)
-    metrics.workers_max.labels("volume").set(4)
-    metrics.workers_active.labels("volume").set(1)
-    metrics.leader.labels("goldpool").set(1)
     metrics.retried(first)
     metrics.finished(first, 0.1)
     seen = samples(metrics)
@@ -82,6 +100,11 @@ async def test_the_names_that_stock_dashboards_know() -> None:
     assert seen["workqueue_adds_total[('name', 'volume')]"] == 2
     assert seen["goldpool_cache_last_event_age_seconds[('kind', 'Volume')]"] == 7
     assert seen["goldpool_sweeper_corrections_total[('kind', 'Volume')]"] == 3
+    assert seen["goldpool_sweeper_last_sweep_age_seconds[('kind', 'Volume')]"] == 9
+    assert seen["goldpool_events_dropped_total[]"] == 5
+    assert seen["leader_election_master_status[('name', 'goldpool')]"] == 0
+    leading.append(True)
+    assert samples(metrics)["leader_election_master_status[('name', 'goldpool')]"] == 1
     queue.done(first)
     assert "workqueue_longest_running_processor_seconds[('name', 'volume')]" not in samples(metrics)
 

@@ -1,0 +1,163 @@
+"""What there is, counted over the cache each time somebody asks: gauges of the replica that leads.
+
+A standby counts nothing, so that a sum over replicas counts everything once.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from prometheus_client.metrics_core import Metric
+
+from goldpool.api.parent import Parent, ParentState
+from goldpool.api.storagelocation import StorageLocation
+from goldpool.api.storagepool import StoragePool
+from goldpool.api.template import Template
+from goldpool.api.volume import Volume
+from goldpool.controllers.landscape import location_view
+from goldpool.controllers.world import World
+from goldpool.engine.families import Family, Labels, Values, by_first_label
+from goldpool.kube import resources as r
+from goldpool.kube.port import Obj, Resource
+from goldpool.planning.capacity import Promised, planned_bytes, promised
+from goldpool.planning.views import LocationView
+
+MOST_LOCATIONS: Final = 1000
+"""Each location is five series. Beyond this many only their number is told."""
+
+# As the fields' descriptions say. Told also when nothing is in them, so that an alert sees the first one.
+MACHINE_PHASES: Final = (
+    "Pending", "Provisioning", "Starting", "Running", "Paused", "Stopping", "Stopped", "Succeeded", "Failed",
+    "HostLost", "Terminating",
+)  # fmt: skip
+VOLUME_PHASES: Final = (
+    "Pending", "WaitingForParent", "Creating", "Ready", "InUse", "Lost", "Failed", "Terminating",
+)  # fmt: skip
+TEMPLATE_PHASES: Final = ("Registered", "Fetching", "Ready", "Degraded", "Failed", "Terminating")
+
+MACHINES = Family("goldpool_virtualmachines", "gauge", "VirtualMachines by phase.", ("phase",))
+VOLUMES = Family("goldpool_volumes", "gauge", "Volumes by phase.", ("phase",))
+TEMPLATES = Family("goldpool_templates", "gauge", "Templates by phase.", ("phase",))
+PARENTS = Family("goldpool_parents", "gauge", "Parents by state.", ("state",))
+LOCATIONS = Family(
+    "goldpool_locations", "gauge", "StorageLocations by pool and phase.", ("pool", "golden", "phase")
+)
+CAPACITY = Family(
+    "goldpool_location_capacity_bytes", "gauge",
+    "Size planning counts on, before over-provisioning: the declared capacity, else the file system's.",
+    ("pool", "host"),
+)  # fmt: skip
+FILE_SYSTEM = Family(
+    "goldpool_location_filesystem_bytes", "gauge", "Size of the location's file system.", ("pool", "host")
+)
+USED = Family(
+    "goldpool_location_used_bytes", "gauge", "Bytes in use on the location's file system.", ("pool", "host")
+)
+USED_LIMIT = Family(
+    "goldpool_location_used_limit_bytes", "gauge",
+    "Used bytes from which on nothing new is placed there (usedLimitPercent).", ("pool", "host"),
+)  # fmt: skip
+ALLOCATED = Family(
+    "goldpool_location_allocated_bytes", "gauge",
+    "Bytes promised to volumes and parents: what they would use if they were full.", ("pool", "host"),
+)  # fmt: skip
+ALLOCATED_LIMIT = Family(
+    "goldpool_location_allocated_limit_bytes", "gauge",
+    "Promised bytes above which nothing new is placed there, over-provisioning included (allocatedLimitPercent).",
+    ("pool", "host"),
+)  # fmt: skip
+UNLISTED = Family(
+    "goldpool_locations_unlisted", "gauge",
+    f"Locations without goldpool_location_ series, because there are more than {MOST_LOCATIONS}.",
+)  # fmt: skip
+WAITING = Family("goldpool_operations_waiting", "gauge", "Storage operations that are in no Job yet.")
+JOBS = Family(
+    "goldpool_storage_jobs", "gauge",
+    "Storage Jobs that exist: slot (many small operations) or fetch (one download).", ("kind",),
+)  # fmt: skip
+
+
+class Census:
+    """``leads`` says whether this replica counts."""
+
+    def __init__(self, world: World, leads: Callable[[], bool]) -> None:
+        self._world = world
+        self._leads = leads
+
+    def collect(self) -> Iterable[Metric]:
+        """All gauges; for ``Metrics.add_collector``."""
+        if not self._leads():
+            return
+        yield MACHINES.collected(self._by_status(r.VIRTUAL_MACHINE, "phase", MACHINE_PHASES))
+        yield VOLUMES.collected(self._by_status(r.VOLUME, "phase", VOLUME_PHASES))
+        yield TEMPLATES.collected(self._by_status(r.TEMPLATE, "phase", TEMPLATE_PHASES))
+        yield PARENTS.collected(self._by_status(r.PARENT, "state", tuple(ParentState)))
+        yield from self._locations()
+        waiting, jobs = self._world.dispatcher.load()
+        yield WAITING.collected({(): waiting})
+        yield JOBS.collected(by_first_label({kind.value: count for kind, count in jobs.items()}))
+
+    def _by_status(self, resource: Resource, field: str, known: tuple[str, ...]) -> Values:
+        counts: Counter[str] = Counter(dict.fromkeys(known, 0))
+        counts.update(_status(obj, field, known[0]) for obj in self._world.cache.list(resource))
+        return by_first_label(counts)
+
+    def _locations(self) -> Iterator[Metric]:
+        world = self._world
+        pools = {pool.metadata.name: pool for pool in world.pools()}
+        locations = sorted(world.locations(), key=lambda x: (x.spec.pool, x.spec.host))
+        phases: Counter[Labels] = Counter(
+            (x.spec.pool, _golden(pools.get(x.spec.pool)), x.status.phase or "Pending") for x in locations
+        )
+        yield LOCATIONS.collected(phases)
+        listed = [x for x in locations if x.spec.pool in pools][:MOST_LOCATIONS]
+        views = self._views(listed, pools)
+        for family, value_of in _OF_LOCATION:
+            values = {(v.pool, v.host): value_of(v) for v in views}
+            yield family.collected({labels: value for labels, value in values.items() if value is not None})
+        yield UNLISTED.collected({(): len(locations) - len(listed)})
+
+    def _views(
+        self, locations: list[StorageLocation], pools: dict[str, StoragePool]
+    ) -> Iterable[LocationView]:
+        world = self._world
+        sums = promised(
+            [Volume.read(obj) for obj in world.cache.list(r.VOLUME)],
+            [Parent.read(obj) for obj in world.cache.list(r.PARENT)],
+            locations,
+            {t.metadata.name: t for t in (Template.read(obj) for obj in world.cache.list(r.TEMPLATE))},
+        )
+        # Who reaches a location is of no interest here, and would be nodes times locations.
+        return [
+            location_view(x, pools[x.spec.pool], (), sums.get(x.metadata.name, Promised())) for x in locations
+        ]
+
+
+def _used_limit(view: LocationView) -> float | None:
+    return view.total_bytes * view.used_limit_percent // 100 if view.total_bytes else None
+
+
+def _allocated_limit(view: LocationView) -> float | None:
+    capacity = planned_bytes(view)
+    if capacity is None:
+        return None
+    return capacity * view.overprovisioning_percent * view.allocated_limit_percent // 10_000
+
+
+# A location nobody has looked at yet has no sizes: no series is better than a zero, which would look empty or full.
+_OF_LOCATION: Final[tuple[tuple[Family, Callable[[LocationView], float | None]], ...]] = (
+    (CAPACITY, planned_bytes),
+    (FILE_SYSTEM, lambda v: v.total_bytes or None),
+    (USED, lambda v: v.total_bytes - v.free_bytes if v.total_bytes else None),
+    (USED_LIMIT, _used_limit),
+    (ALLOCATED, lambda v: v.allocated_bytes),
+    (ALLOCATED_LIMIT, _allocated_limit),
+)
+
+
+def _status(obj: Obj, field: str, unset: str) -> str:
+    return str((obj.get("status") or {}).get(field) or unset)
+
+
+def _golden(pool: StoragePool | None) -> str:
+    return str(pool is not None and pool.spec.golden).lower()
