@@ -43,6 +43,7 @@ class Reason(StrEnum):
     WAITING_FOR_PARENT = "WaitingForParent"
     WAITING_FOR_VOLUMES = "WaitingForVolumes"
     WAITING_FOR_HOST = "WaitingForHost"
+    HOST_CORDONED = "HostCordoned"
     FETCHING = "Fetching"
     NO_COPY_WANTED = "NoCopyWanted"
     CREATING = "Creating"
@@ -79,8 +80,12 @@ class Reason(StrEnum):
     SIZE_TOO_SMALL = "SizeTooSmall"
     START_FAILED = "StartFailed"
     GUEST_PAUSED = "GuestPaused"
+    STORAGE_PAUSED = "StoragePaused"
     GUEST_STOPPED = "GuestStopped"
     HOST_LOST = "HostLost"
+    ABANDONED = "Abandoned"
+    PARENT_LOST = "ParentLost"
+    ORPHANS_FOUND = "OrphansFound"
     WRONG_DISK = "WrongDisk"
     FAILED = "Failed"
 
@@ -100,7 +105,8 @@ EXPLANATIONS: Final[dict[Reason, str]] = {
     Reason.WAITING_FOR_CONSUMER: "The volume gets its place when a virtual machine first needs it.",
     Reason.WAITING_FOR_PARENT: "The template's copy is being fetched to the chosen location.",
     Reason.WAITING_FOR_VOLUMES: "The machine starts when its volumes are ready.",
-    Reason.WAITING_FOR_HOST: "The host that holds the bytes is not ready or cordoned.",
+    Reason.WAITING_FOR_HOST: "The host that holds the bytes is not ready.",
+    Reason.HOST_CORDONED: "The host that holds the bytes is cordoned; the machine starts when it is uncordoned.",
     Reason.FETCHING: "Copies are being downloaded.",
     Reason.NO_COPY_WANTED: "The template is registered; it is fetched when something needs it.",
     Reason.CREATING: "The disk is being made.",
@@ -136,9 +142,13 @@ EXPLANATIONS: Final[dict[Reason, str]] = {
     Reason.VOLUME_FAILED: "The disk could not be made.",
     Reason.SIZE_TOO_SMALL: "The disk must not be smaller than its template's virtual size.",
     Reason.START_FAILED: "The pod could not start the guest; another place is tried.",
-    Reason.GUEST_PAUSED: "QEMU paused the guest, for example because its pool is full.",
+    Reason.GUEST_PAUSED: "QEMU does not say that the guest runs, and not why.",
+    Reason.STORAGE_PAUSED: "A pool is full or failing: QEMU paused the guest, and it goes on by itself when writes succeed.",
     Reason.GUEST_STOPPED: "The guest ended.",
     Reason.HOST_LOST: "The node does not answer. The machine stays there: two writers would destroy its disk.",
+    Reason.ABANDONED: "A person gave up the place; what lies there was not touched and is not used again.",
+    Reason.PARENT_LOST: "The copy that disks depend on is not at its location any more; the same bytes are fetched again.",
+    Reason.ORPHANS_FOUND: "Files lie at the location that no object knows; they are reported and never removed.",
     Reason.WRONG_DISK: "What lies in the volume's directory is not the volume.",
     Reason.FAILED: "It failed and is not tried again.",
 }

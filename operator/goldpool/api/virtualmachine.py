@@ -136,8 +136,8 @@ class VirtualMachineStatus(ApiModel):
     observed_generation: int = Field(default=-1, description="The generation this status is about.")
     phase: str | None = Field(
         default=None,
-        description="Pending, Provisioning, Starting, Running, Paused, Stopping, Stopped, Succeeded, Failed, HostLost or "
-        "Terminating; for people.",
+        description="Pending, Provisioning, Starting, Running, Paused, StoragePaused, Stopping, Stopped, Succeeded, Failed, "
+        "HostLost or Terminating; for people.",
     )
     conditions: Conditions = Field(default=[], description="Ready, Reconciling, Stalled.")
     pod_ref: PodRef | None = Field(default=None, description="The machine's pod, in the data namespace.")

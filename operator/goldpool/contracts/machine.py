@@ -1,9 +1,9 @@
 """What a VM pod is told, and what it answers."""
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from goldpool.contracts.layout import ImageFormat, NameOnDisk, Sha256
 from goldpool.contracts.model import CONTRACT_VERSION, Contract
@@ -67,6 +67,19 @@ class Exit(StrEnum):
     """A directory's sidecar is not the one expected: nothing was opened."""
     DISK_MISSING = "DiskMissing"
     QEMU_FAILED = "QemuFailed"
+
+
+GUEST_STATE: Final = "guest state"
+
+
+class GuestState(Contract):
+    """One line of the pod's log, written when it changes: QMP's run state, and by disk ``nospace`` or ``failed``."""
+
+    model_config = ConfigDict(extra="ignore")  # the log's own fields: time, level
+
+    event: Literal["guest state"]
+    status: str
+    failing: dict[str, str]
 
 
 class Ended(Contract):

@@ -27,7 +27,8 @@ MOST_LOCATIONS: Final = 1000
 
 # As the fields' descriptions say. Told also when nothing is in them, so that an alert sees the first one.
 MACHINE_PHASES: Final = (
-    "Pending", "Provisioning", "Starting", "Running", "Paused", "Stopping", "Stopped", "Succeeded", "Failed",
+    "Pending", "Provisioning", "Starting", "Running", "Paused",
+    "StoragePaused", "Stopping", "Stopped", "Succeeded", "Failed",
     "HostLost", "Terminating",
 )  # fmt: skip
 VOLUME_PHASES: Final = (

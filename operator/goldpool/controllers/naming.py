@@ -10,6 +10,10 @@ STOPPED_FINALIZER: Final = "goldpool.io/stopped"
 """On VM pods: the object stays until its processes are proven to have ended."""
 
 RETRY_ANNOTATION: Final = "goldpool.io/retry"
+ABANDON_ANNOTATION: Final = "goldpool.io/abandon"
+"""Names the place whose bytes and processes a person has given up, so that deletions need not wait for it."""
+ABANDONED_ANNOTATION: Final = "goldpool.io/abandoned"
+"""On a volume's Lease: the host on which the holder was given up. It may still write, so nobody else gets the claim."""
 MADE_FOR_ANNOTATION: Final = "goldpool.io/made-for"
 """UID of the VirtualMachine a root Volume was made for."""
 

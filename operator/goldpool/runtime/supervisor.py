@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from goldpool.contracts.layout import VOLUME_DISK
-from goldpool.contracts.machine import Ended, Exit, Machine
+from goldpool.contracts.machine import GUEST_STATE, Ended, Exit, Machine
 from goldpool.runtime import logs
 from goldpool.runtime.accelerator import Accelerator, choose
 from goldpool.runtime.command import command_line
@@ -185,7 +185,7 @@ class Supervisor:
                 logs.info("guest event", name=event["event"], data=event.get("data", {}))
                 self._guest = told(self._guest, event, self._machine.disks)
             if before != self._guest:
-                logs.info("guest state", status=self._guest.status, failing=dict(self._guest.failing))
+                logs.info(GUEST_STATE, status=self._guest.status, failing=dict(self._guest.failing))
 
     async def _look(self, monitor: Monitor) -> None:
         seconds = self._limits.silent_seconds

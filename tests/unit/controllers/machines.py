@@ -95,6 +95,7 @@ def observed(
     defaults: dict[str, Any] = {
         "template": Template.read(a_pinned_template()),
         "pod": pod,
+        "pauses": (),
         "pod_node": a_node(node) if node else None,
         "pod_node_known": True,
         "host_node": a_node(),
@@ -112,7 +113,7 @@ def observed(
 def a_ready_disk(machine: Obj | None = None, **more: Any) -> DiskView:
     """The machine's root disk, made, used first by it, and claimed."""
     root = a_root_of(machine or a_machine(), made=True, status={"firstUsedTime": ago(30)})
-    return a_disk(root, lease=a_claim(root), **more)
+    return a_disk(root, **({"lease": a_claim(root)} | more))
 
 
 def running(pod: Obj) -> Obj:

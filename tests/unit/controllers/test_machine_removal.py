@@ -6,7 +6,7 @@ import pytest
 
 from goldpool.controllers.naming import FINALIZER, STOPPED_FINALIZER
 from goldpool.controllers.virtualmachine.plan import plan
-from goldpool.engine.plan import Delete, RemoveFinalizer
+from goldpool.engine.plan import Delete, Patch, Record, RemoveFinalizer
 from goldpool.kube import resources as r
 from goldpool.kube.port import Obj
 from tests.unit.controllers.builders import (
@@ -15,6 +15,7 @@ from tests.unit.controllers.builders import (
     a_machine,
     a_node,
     a_pod,
+    a_pool,
     a_root_of,
     a_terminated,
     a_volume,
@@ -26,8 +27,15 @@ KEEP = {"rootVolume": {"templateRef": {"name": "debian-12"}, "reclaimPolicy": "R
 BY_REF = {"rootVolume": {"volumeRef": {"name": "web-1-root"}}}
 
 
-def going(*disks: Any, pod: Obj | None = None, spec: Obj | None = None, **changes: Any) -> Any:
-    return observed(a_machine(deleting=True, spec=spec or {}), *disks, pod=pod, **changes)
+def going(
+    *disks: Any,
+    pod: Obj | None = None,
+    spec: Obj | None = None,
+    annotations: Obj | None = None,
+    **changes: Any,
+) -> Any:
+    machine = a_machine(deleting=True, spec=spec or {}, annotations=annotations or {})
+    return observed(machine, *disks, pod=pod, **changes)
 
 
 def test_the_pod_goes_first_and_nothing_else() -> None:
@@ -54,10 +62,75 @@ def test_the_pods_finalizer_goes_once_its_end_is_proven() -> None:
     assert only(found, RemoveFinalizer).finalizer == STOPPED_FINALIZER
 
 
-def test_a_node_that_was_deleted_lets_the_deletion_finish() -> None:
-    """It will not come back as itself, and nothing is started in the machine's place."""
-    found = plan(going(pod=a_pod(deleting=True), pod_node=None, pod_node_known=False))
-    assert only(found, RemoveFinalizer).finalizer == STOPPED_FINALIZER
+GONE: Obj = {"pod_node": None, "pod_node_known": False}
+SILENT: Obj = {"pod_node": a_node(ready=False)}
+
+
+@pytest.mark.parametrize(
+    ("abandon", "node", "held", "finishes"),
+    [
+        (None, GONE, True, True),
+        ("node-1", SILENT, True, True),
+        (None, SILENT, True, False),
+        ("node-2", SILENT, True, False),
+        ("", SILENT, True, False),
+        ("node-1", {"pod_node": a_node()}, True, False),
+        ("node-1", GONE, True, True),
+    ],
+    ids=["deleted", "given up", "silent", "another given up", "nothing named", "it answers", "both"],
+)
+def test_a_lost_host_lets_the_deletion_finish_once_it_is_deleted_or_given_up_by_name(
+    abandon: str | None, node: Obj, held: bool, finishes: bool
+) -> None:
+    annotations = {} if abandon is None else {"goldpool.io/abandon": abandon}
+    found = plan(going(pod=a_pod(deleting=True), annotations=annotations, **node))
+    assert [e.finalizer for e in effects_of(found, RemoveFinalizer)] == [STOPPED_FINALIZER] * finishes
+    assert [e.reason for e in effects_of(found, Record)] == ["Abandoned"] * finishes
+
+
+@pytest.mark.parametrize(
+    ("abandon", "words"),
+    [
+        (None, "kubectl annotate -n team-a virtualmachine web-1 goldpool.io/abandon=node-1"),
+        ("node-2", "says 'node-2', but only 'node-1' can be given up"),
+    ],
+)
+def test_a_lost_host_that_is_waited_for_comes_with_the_way_out(abandon: str | None, words: str) -> None:
+    annotations = {"goldpool.io/abandon": abandon} if abandon else {}
+    assert words in message(plan(going(pod=a_pod(deleting=True), annotations=annotations, **SILENT)))
+
+
+def test_the_pods_object_on_a_host_that_was_given_up_is_not_waited_for() -> None:
+    """Only its kubelet could end it. The root volume, of the same host, is given up with the machine."""
+    annotations = {"goldpool.io/abandon": "node-1"}
+    pod = a_pod(deleting=True, finalizers=[])
+    found = plan(going(pod=pod, annotations=annotations, **SILENT))
+    assert [(type(e).__name__, e.resource.kind) for e in found.effects] == [  # type: ignore[attr-defined]
+        ("Delete", "Lease"),
+        ("Patch", "Volume"),
+        ("Delete", "Volume"),
+        ("RemoveFinalizer", "VirtualMachine"),
+    ]
+    assert only(found, Patch).patch == {"metadata": {"annotations": annotations}}
+
+
+@pytest.mark.parametrize("node", [GONE, SILENT], ids=["deleted", "given up"])
+def test_claims_that_another_host_could_use_are_kept_when_a_host_is_given_up(node: Obj) -> None:
+    """Its process may still write to the Shared pool: nobody else gets the disk."""
+    shared = a_pool("nfs", spec={"scope": "Shared"})
+    disk = a_ready_disk(pool=shared)
+    annotations = {"goldpool.io/abandon": "node-1"}
+    found = plan(going(disk, pod=a_pod(deleting=True), annotations=annotations, **node))
+    assert names(found) == ["Patch", "Record", "RemoveFinalizer"]
+    assert only(found, Patch).patch == {"metadata": {"annotations": {"goldpool.io/abandoned": "node-1"}}}
+
+    assert disk.volume is not None
+    lease = a_claim(a_root_of(a_machine(), made=True))
+    lease["metadata"]["annotations"]["goldpool.io/abandoned"] = "node-1"
+    kept = a_ready_disk(pool=shared, lease=lease)
+    after = plan(going(kept, annotations=annotations))
+    assert [e.resource.kind for e in effects_of(after, Delete)] == ["Volume"]
+    assert only(after, RemoveFinalizer).resource is r.VIRTUAL_MACHINE
 
 
 def test_then_the_claims_the_root_volume_and_the_finalizer() -> None:

@@ -86,6 +86,47 @@ def test_a_lost_host_starts_nothing_elsewhere_and_says_why() -> None:
         assert "out-of-service" in message(found)
 
 
+def test_a_deleted_node_is_told_from_one_that_is_silent() -> None:
+    found = plan(followed(a_pod(), status=BOOTED, pod_node=None, pod_node_known=False))
+    assert (reason(found), found.effects) == ("HostLost", ())
+    assert "node node-1 was deleted" in message(found)
+
+
+@pytest.mark.parametrize(("out_of_service", "deletes"), [(True, True), (False, False)])
+def test_only_an_administrators_taint_lets_a_lost_hosts_pod_go(out_of_service: bool, deletes: bool) -> None:
+    """With effect NoSchedule nobody else deletes the pod."""
+    node = a_node(ready=False, out_of_service=out_of_service)
+    found = plan(followed(a_pod(containers=[a_container()]), status=BOOTED, pod_node=node))
+    assert bool(effects_of(found, Delete)) is deletes
+    assert effects_of(found, RemoveFinalizer) == []
+    assert reason(found) == "HostLost"
+
+
+def test_an_eviction_is_told() -> None:
+    evicted = {
+        "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}]
+    }
+    pod = a_pod(deleting=True, containers=[a_container()], status=evicted)
+    found = plan(followed(pod, status=BOOTED))
+    assert message(found) == "evicted (EvictionByEvictionAPI): the guest is shutting down"
+
+
+@pytest.mark.parametrize(
+    ("exit_", "deleting", "restarts"),
+    [
+        (Exit.STOPPED, True, None),
+        (Exit.KILLED, True, None),
+        (Exit.STOPPED, False, 1),
+        (Exit.QEMU_FAILED, True, 1),
+        (Exit.GUEST_SHUTDOWN, False, 1),
+    ],
+)
+def test_an_eviction_is_no_failing_of_the_guest(exit_: Exit, deleting: bool, restarts: int | None) -> None:
+    pod = a_pod(deleting=deleting, containers=[a_terminated(said(exit_))])
+    found = plan(followed(pod, status=BOOTED))
+    assert field(found, "restarts") == restarts
+
+
 # -- asked to stop
 
 

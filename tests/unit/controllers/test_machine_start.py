@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from goldpool.api.parent import Parent
 from goldpool.api.template import Template
 from goldpool.controllers.landscape import Bind
 from goldpool.controllers.naming import FIRST_USE_ANNOTATION, MADE_FOR_ANNOTATION, RETRY_ANNOTATION
@@ -14,6 +15,7 @@ from goldpool.kube.port import Obj
 from goldpool.planning.placement import DiskPlacement, Placement, Rejection, RejectionReason, Unplaceable
 from tests.unit.controllers.builders import (
     OTHER_REVISION,
+    REVISION,
     a_blank_volume,
     a_condition,
     a_lease,
@@ -315,13 +317,39 @@ def test_a_child_is_never_started_without_its_parent_or_place(missing: Obj) -> N
     assert (found.effects, reason(found)) == ((), "WaitingForVolumes")
 
 
+@pytest.mark.parametrize("state", ["Pending", "Fetching", "Failed"])
+def test_a_machine_whose_parent_is_being_fetched_anew_waits_for_it(state: str) -> None:
+    parent = Parent.read(a_parent(status={"state": state, "revision": REVISION}))
+    found = plan(observed(None, a_ready_disk(parent=parent)))
+    assert (found.effects, reason(found)) == ((), "WaitingForParent")
+
+
+def test_a_claim_that_was_given_up_with_its_host_is_told_with_the_way_out() -> None:
+    root = a_root_of(a_machine(), made=True, status={"firstUsedTime": ago(30)})
+    lease = a_lease(
+        root,
+        holder="uid-of-another",
+        holder_name="team-a/old",
+        annotations={"goldpool.io/abandoned": "node-3"},
+    )
+    told = message(plan(observed(None, a_disk(root, lease=lease))))
+    assert "given up on node node-3" in told
+    assert f"delete Lease goldpool-data/{lease['metadata']['name']}" in told
+
+
 @pytest.mark.parametrize(
-    ("node", "told"),
-    [(None, "is gone"), (a_node(ready=False), "is not ready"), (a_node(cordoned=True), "is cordoned")],
+    ("node", "expected", "told"),
+    [
+        (None, "WaitingForHost", "was deleted"),
+        (a_node(ready=False), "WaitingForHost", "is not ready"),
+        (a_node(cordoned=True), "HostCordoned", "kubectl uncordon node-1"),
+    ],
 )
-def test_a_pinned_machine_waits_for_its_host_outside_the_avoid_set(node: Any, told: str) -> None:
+def test_a_pinned_machine_waits_for_its_host_outside_the_avoid_set(
+    node: Any, expected: str, told: str
+) -> None:
     found = plan(observed(host_node=node))
-    assert (found.effects, reason(found), field(found, "avoid")) == ((), "WaitingForHost", [])
+    assert (found.effects, reason(found), field(found, "avoid")) == ((), expected, [])
     assert told in message(found)
 
 

@@ -8,10 +8,11 @@ from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.controllers.backing import mount_of
 from goldpool.controllers.landscape import Landscape
 from goldpool.controllers.naming import LABEL_VM_NAME, LABEL_VM_NAMESPACE, LABEL_VM_UID, lease_name, pod_name
-from goldpool.controllers.virtualmachine.observed import DiskView, Limits, Observed, PodSettings
+from goldpool.controllers.virtualmachine.observed import DiskView, Limits, Observed, Pause, PodSettings
+from goldpool.controllers.virtualmachine.pause import LOG_LINES, pause_of
 from goldpool.controllers.virtualmachine.places import avoid_failed_places, needing_place
 from goldpool.controllers.virtualmachine.plan import plan
-from goldpool.controllers.virtualmachine.pod import pinned_host
+from goldpool.controllers.virtualmachine.pod import is_executing, is_ready, pinned_host
 from goldpool.controllers.virtualmachine.status import Draft
 from goldpool.controllers.virtualmachine.steps import await_templates
 from goldpool.controllers.world import (
@@ -26,7 +27,7 @@ from goldpool.controllers.world import (
 from goldpool.dispatch.mounts import LocationMount
 from goldpool.engine.plan import Plan
 from goldpool.kube import resources as r
-from goldpool.kube.port import Change, Key, Obj
+from goldpool.kube.port import Change, Key, KubeError, Obj
 from goldpool.planning.placement import Unplaceable
 from goldpool.planning.references import template_of
 
@@ -65,6 +66,7 @@ class VirtualMachineController:
         pod = await self._pod(raw, machine)
         if pod is None and not machine.deleting:
             await self._refresh_claimed(raw, machine)
+        pauses = await self._pauses(pod, tuple(self._disks(raw, machine)))
         # No await below: the snapshot that is planned on must be the one the binding is counted against.
         disks = tuple(self._disks(raw, machine))
         template = machine.spec.root_volume.template_ref
@@ -76,6 +78,7 @@ class VirtualMachineController:
             template=world.template(template.name) if template else None,
             disks=disks,
             pod=pod,
+            pauses=pauses,
             pod_node=world.node(node) if node else None,
             pod_node_known=not node or world.node(node) is not None,
             host_node=world.node(host) if host else None,
@@ -107,6 +110,19 @@ class VirtualMachineController:
         if pod is not None or (machine.status.pod_ref is None and not holds):
             return pod
         return await world.refresh(r.POD, name, world.settings.data_namespace)
+
+    async def _pauses(self, pod: Obj | None, disks: Iterable[DiskView]) -> tuple[Pause, ...]:
+        """Only a log says why a guest does not run: the kubelet keeps the readiness probe's answer to itself."""
+        if pod is None or is_ready(pod) or not is_executing(pod):
+            return ()
+        metadata = pod["metadata"]
+        try:
+            log = await self._world.kube.pod_log(
+                metadata["name"], metadata["namespace"], tail_lines=LOG_LINES
+            )
+        except KubeError:
+            return ()  # its host does not answer, or the container has just ended
+        return pause_of(log, disks)
 
     def _with_placement(self, o: Observed) -> Observed:
         if o.pod is not None or o.machine.deleting or any(d.volume is None for d in o.disks):
@@ -231,7 +247,7 @@ class VirtualMachineController:
                 ),
                 "",
             )
-            if reason in {"NotPlaceable", "WaitingForHost", "Planning"}:
+            if reason in {"NotPlaceable", "WaitingForHost", "HostCordoned", "WaitingForParent", "Planning"}:
                 yield _key(obj)
 
     def _with_pool(self, pool: str) -> Iterable[Key]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from goldpool.api.model import API_VERSION, format_quantity
 from goldpool.controllers.naming import (
+    ABANDONED_ANNOTATION,
     FINALIZER,
     FIRST_USE_ANNOTATION,
     LABEL_MANAGED,
@@ -14,7 +15,7 @@ from goldpool.controllers.naming import (
     lease_name,
 )
 from goldpool.controllers.virtualmachine.observed import DiskView, Observed
-from goldpool.engine.plan import Create, Delete, PatchStatus
+from goldpool.engine.plan import Create, Delete, Patch, PatchStatus
 from goldpool.kube import resources as r
 
 
@@ -89,7 +90,26 @@ def release_claims(o: Observed, disks: Iterable[DiskView]) -> tuple[Delete, ...]
     return tuple(
         Delete(r.LEASE, d.lease["metadata"]["name"], o.pods.namespace, d.lease["metadata"]["uid"])
         for d in disks
-        if d.lease is not None and d.holder == o.machine.metadata.uid
+        if d.lease is not None and d.holder == o.machine.metadata.uid and not d.abandoned_on
+    )
+
+
+def abandon_claims(o: Observed, host: str) -> tuple[Patch, ...]:
+    """Claims that another host could use are never given back on a person's word that this one is lost: a process there
+    may still write. Where only the lost host reaches the bytes, QEMU's own lock on the file keeps a second writer out."""
+    return tuple(
+        Patch(
+            r.LEASE,
+            d.lease["metadata"]["name"],
+            o.pods.namespace,
+            d.lease["metadata"]["resourceVersion"],
+            {"metadata": {"annotations": {ABANDONED_ANNOTATION: host}}},
+        )
+        for d in o.disks
+        if d.lease is not None
+        and d.holder == o.machine.metadata.uid
+        and d.host != host
+        and not d.abandoned_on
     )
 
 

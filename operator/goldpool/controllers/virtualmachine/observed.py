@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from goldpool.api.parent import Parent
-from goldpool.api.storagepool import StoragePool
+from goldpool.api.storagepool import Scope, StoragePool
 from goldpool.api.template import Template
 from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.api.volume import Volume
-from goldpool.controllers.naming import FIRST_USE_ANNOTATION
+from goldpool.controllers.naming import ABANDONED_ANNOTATION, FIRST_USE_ANNOTATION
 from goldpool.controllers.world import NodeView
 from goldpool.dispatch.mounts import LocationMount
 from goldpool.kube.port import Obj
@@ -38,9 +38,31 @@ class DiskView:
         return str(((self.lease or {}).get("spec") or {}).get("holderIdentity") or "")
 
     @property
+    def abandoned_on(self) -> str:
+        """The host on which the holder was given up, and may still write; empty otherwise."""
+        annotations = (self.lease or {}).get("metadata", {}).get("annotations") or {}
+        return str(annotations.get(ABANDONED_ANNOTATION) or "")
+
+    @property
+    def host(self) -> str:
+        """The only host that reaches the bytes; empty on a Shared pool, and when the pool is not known."""
+        placement = self.volume.spec.placement if self.volume else None
+        if placement is None or self.pool is None or self.pool.spec.scope is Scope.SHARED:
+            return ""
+        return placement.host or ""
+
+    @property
     def first_used_by_holder(self) -> bool:
         """Before the machine that holds the volume, nobody had it."""
         return FIRST_USE_ANNOTATION in ((self.lease or {}).get("metadata", {}).get("annotations") or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A disk whose I/O failed, so that QEMU paused the guest; ``no_space``: for want of room."""
+
+    disk: str
+    no_space: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +101,8 @@ class Observed:
     """The root disk first."""
     pod: Obj | None
     """Read from the API server itself before anything is released on its absence."""
+    pauses: tuple[Pause, ...]
+    """Of a pod that is not ready, as its runtime says."""
     pod_node: NodeView | None
     pod_node_known: bool
     host_node: NodeView | None

@@ -313,6 +313,21 @@ def is_ready(pod: Obj) -> bool:
     )
 
 
+def is_executing(pod: Obj) -> bool:
+    """Whether the kubelet said that the container runs."""
+    return any(
+        "running" in (c.get("state") or {}) for c in pod.get("status", {}).get("containerStatuses") or []
+    )
+
+
+def eviction(pod: Obj) -> str:
+    """Why the pod is being evicted, as the condition's reason; empty when nobody evicts it."""
+    for condition in pod.get("status", {}).get("conditions", ()):
+        if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
+            return str(condition.get("reason") or "evicted")
+    return ""
+
+
 def unschedulable(pod: Obj) -> str | None:
     """The scheduler's message while it finds no node."""
     for condition in pod.get("status", {}).get("conditions", ()):

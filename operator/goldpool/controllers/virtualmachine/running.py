@@ -9,9 +9,12 @@ from goldpool.controllers.naming import STOPPED_FINALIZER
 from goldpool.controllers.verdict import busy, good, seconds_since, timestamp
 from goldpool.controllers.virtualmachine.effects import delete_pod, mark_used
 from goldpool.controllers.virtualmachine.observed import Observed
+from goldpool.controllers.virtualmachine.pause import sentence
 from goldpool.controllers.virtualmachine.places import avoided_host
 from goldpool.controllers.virtualmachine.pod import (
+    eviction,
     exit_text,
+    is_executing,
     is_ready,
     never_opened_disks,
     proven_stopped,
@@ -24,6 +27,8 @@ from goldpool.kube import resources as r
 
 _STEADY_SECONDS: Final = 60
 """A guest that ran this long ended for a reason of its own: it is started again without a pause."""
+_PAUSED_AGAIN_SECONDS: Final = 5
+"""The runtime's reason may reach the log a moment after the readiness has changed."""
 
 
 def reason_to_rest(o: Observed, draft: Draft) -> tuple[Reason, str, str] | None:
@@ -56,10 +61,11 @@ def follow(o: Observed, draft: Draft, pod: dict[str, Any]) -> Plan:
         # Its creation may have been the last thing a crashed pass did: what is recorded is of the pod before.
         draft.set(ended=None, start_time=pod["metadata"]["creationTimestamp"])
     if going:
-        lost = bool(pod["spec"].get("nodeName")) and (o.pod_node is None or not o.pod_node.ready)
-        if lost:
-            return Plan(status=draft.status(busy(Reason.HOST_LOST, host_lost(pod)), "HostLost"))
-        return Plan(status=draft.status(busy(Reason.STOPPING, "the guest is shutting down"), "Stopping"))
+        if is_lost(o, pod):
+            return Plan(status=draft.status(busy(Reason.HOST_LOST, host_lost(o, pod)), "HostLost"))
+        evicted = f"evicted ({eviction(pod)}): " if eviction(pod) else ""
+        message = f"{evicted}the guest is shutting down"
+        return Plan(status=draft.status(busy(Reason.STOPPING, message), "Stopping"))
     if (why := reason_to_rest(o, draft)) is not None:
         told = Record(o.raw, EventKind.NORMAL, Reason.STOPPING, "Stop", why[1])
         return Plan(
@@ -79,21 +85,30 @@ def follow(o: Observed, draft: Draft, pod: dict[str, Any]) -> Plan:
 
 
 def _not_running(o: Observed, draft: Draft, pod: dict[str, Any]) -> Plan:
-    if pod["spec"].get("nodeName") and (o.pod_node is None or not o.pod_node.ready):
-        return Plan(status=draft.status(busy(Reason.HOST_LOST, host_lost(pod)), "HostLost"))
+    if is_lost(o, pod):
+        # Where the taint's effect is not NoExecute nobody else deletes the pod, and only a deleted one counts as ended.
+        release = o.pod_node is not None and o.pod_node.out_of_service
+        return Plan(
+            effects=(delete_pod(pod),) if release else (),
+            status=draft.status(busy(Reason.HOST_LOST, host_lost(o, pod)), "HostLost"),
+        )
+    if o.pauses:
+        # Also before it ever was ready: another host would not help, and giving it up would throw its writes away.
+        return Plan(
+            status=draft.status(busy(Reason.STORAGE_PAUSED, sentence(o.pauses, o.disks)), "StoragePaused"),
+            again_after=_PAUSED_AGAIN_SECONDS,
+        )
     age = seconds_since(pod["metadata"]["creationTimestamp"], o.now)
     nowhere = unschedulable(pod)
     started = draft.get("first_start_time") is not None
-    ran = any(
-        "running" in (c.get("state") or {}) for c in pod.get("status", {}).get("containerStatuses") or []
-    )
     if nowhere is not None:
         reason = Reason.WAITING_FOR_HOST
         message = f"the pod cannot be scheduled: {nowhere}"
         deadline: float = o.limits.unschedulable
-    elif ran and started:
+    elif is_executing(pod) and started:
         return Plan(
-            status=draft.status(busy(Reason.GUEST_PAUSED, "QEMU does not say that the guest runs"), "Paused")
+            status=draft.status(busy(Reason.GUEST_PAUSED, "QEMU does not say that the guest runs"), "Paused"),
+            again_after=_PAUSED_AGAIN_SECONDS,
         )
     else:
         reason = Reason.STARTING
@@ -137,6 +152,9 @@ def _ended(o: Observed, draft: Draft, pod: dict[str, Any]) -> Plan:
         )
         if draft.counts_end_of(pod):
             draft.failed_start(avoided_host(o, pod, text))
+    elif _was_asked_for(pod, text):
+        # An eviction or a deletion is no failing of the guest: it is started again without a pause.
+        draft.set(restarts=None)
     elif draft.counts_end_of(pod):
         ran = seconds_since(draft.get("start_time"), o.now)
         draft.set(restarts=1 if ran > _STEADY_SECONDS else (draft.get("restarts") or 0) + 1)
@@ -155,8 +173,18 @@ def _ended(o: Observed, draft: Draft, pod: dict[str, Any]) -> Plan:
     )
 
 
-def host_lost(pod: dict[str, Any]) -> str:
+def _was_asked_for(pod: dict[str, Any], text: str) -> bool:
+    return "deletionTimestamp" in pod["metadata"] and text.startswith((Exit.STOPPED, Exit.KILLED))
+
+
+def is_lost(o: Observed, pod: dict[str, Any]) -> bool:
+    """The host does not say any more what became of the pod."""
+    return bool(pod["spec"].get("nodeName")) and (o.pod_node is None or not o.pod_node.ready)
+
+
+def host_lost(o: Observed, pod: dict[str, Any]) -> str:
+    what = "does not answer" if o.pod_node_known else "was deleted"
     return (
-        f"node {pod['spec']['nodeName']} does not answer, and its processes may still write: the machine stays there "
-        "until the node returns or carries the taint node.kubernetes.io/out-of-service"
+        f"node {pod['spec']['nodeName']} {what}, and its processes may still write: the machine stays there "
+        "until the node returns or, once it is known to be off, carries the taint node.kubernetes.io/out-of-service"
     )

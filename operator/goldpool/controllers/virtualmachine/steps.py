@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from goldpool.api.conditions import ConditionType, Reason, is_true, message_of, why_stalled
+from goldpool.api.parent import ParentState
 from goldpool.api.virtualmachine import RejectionCount
 from goldpool.controllers.landscape import Bind
 from goldpool.controllers.naming import MADE_FOR_ANNOTATION, RETRY_ANNOTATION, storage_id
@@ -206,6 +207,12 @@ def await_volumes(o: Observed, draft: Draft) -> Plan | None:
             missing = volume.status.parent if disk.mount is not None else volume.status.location
             message = f"Volume {disk.volume_name}: {missing} is not there"
             return Plan(status=draft.status(busy(Reason.WAITING_FOR_VOLUMES, message), "Pending"))
+        if disk.parent is not None and disk.parent.status.state is not ParentState.READY:
+            message = (
+                f"Volume {disk.volume_name}: {disk.parent.metadata.name} is {disk.parent.status.state}: "
+                + (message_of(disk.parent.status.conditions))
+            )
+            return Plan(status=draft.status(busy(Reason.WAITING_FOR_PARENT, message), "Pending"))
         if disk.parent is not None and disk.parent.status.revision != volume.status.revision:
             message = f"Volume {disk.volume_name} is of revision {volume.status.revision}, its parent is not"
             return Plan(status=draft.status(stalled(Reason.WRONG_DISK, message), "Failed"))
@@ -218,13 +225,17 @@ def await_host(o: Observed, draft: Draft) -> Plan | None:
     if not host:
         return None
     if o.host_node is None:
-        return Plan(status=draft.status(busy(Reason.WAITING_FOR_HOST, f"node {host} is gone"), "Pending"))
+        message = (
+            f"node {host}, which holds the machine's bytes, was deleted: the machine starts when it is back"
+        )
+        return Plan(status=draft.status(busy(Reason.WAITING_FOR_HOST, message), "Pending"))
     if not o.host_node.ready:
         return Plan(
             status=draft.status(busy(Reason.WAITING_FOR_HOST, f"node {host} is not ready"), "Pending")
         )
     if o.host_node.cordoned:
-        return Plan(status=draft.status(busy(Reason.WAITING_FOR_HOST, f"node {host} is cordoned"), "Pending"))
+        message = f"node {host}, which holds the machine's bytes, is cordoned: kubectl uncordon {host}"
+        return Plan(status=draft.status(busy(Reason.HOST_CORDONED, message), "Pending"))
     return None
 
 
@@ -247,7 +258,9 @@ def claim(o: Observed, draft: Draft) -> Plan | None:
     for disk in o.disks:
         if disk.lease is not None and disk.holder != uid:
             holder = (disk.lease["metadata"].get("annotations") or {}).get("goldpool.io/holder", disk.holder)
-            message = f"Volume {disk.volume_name} is in use by VirtualMachine {holder}"
+            message = f"Volume {disk.volume_name} is in use by VirtualMachine {holder}" + _if_abandoned(
+                o, disk
+            )
             return Plan(status=draft.status(busy(Reason.VOLUME_IN_USE, message), "Pending"))
     effects: list[object] = []
     for disk in o.disks:
@@ -263,6 +276,16 @@ def claim(o: Observed, draft: Draft) -> Plan | None:
         return None
     status = draft.status(busy(Reason.STARTING, "its volumes are claimed"), "Starting")
     return Plan(effects=tuple(effects), status=status)
+
+
+def _if_abandoned(o: Observed, disk: DiskView) -> str:
+    if not disk.abandoned_on or disk.lease is None:
+        return ""
+    name = f"{o.pods.namespace}/{disk.lease['metadata']['name']}"
+    return (
+        f", which was given up on node {disk.abandoned_on} and may still write there: when that node is known to be off, "
+        f"delete Lease {name}"
+    )
 
 
 STEPS: Final[tuple[Callable[[Observed, Draft], Plan | None], ...]] = (
