@@ -118,13 +118,8 @@ async def run(settings: Settings) -> None:
     identity = f"{settings.pod_name}-{secrets.token_hex(3)}"
     metrics = Metrics()
     metrics.build.labels(__version__).set(1)
-    configuration = await load_configuration()
-    client = KubeClient(
-        configuration,
-        rate=settings.api_qps,
-        burst=settings.api_burst,
-        observe=metrics.count_request(configuration.host),
-    )
+    terms = Terms(settings.lease_seconds, settings.lease_renew_seconds, settings.lease_retry_seconds)
+    client, lease_client = await _clients(settings, metrics, terms)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -134,9 +129,8 @@ async def run(settings: Settings) -> None:
     if stop.is_set():
         return
     recorder = Recorder(client, instance=identity)
-    terms = Terms(settings.lease_seconds, settings.lease_renew_seconds, settings.lease_retry_seconds)
     leader = Leader(
-        client,
+        lease_client,
         name=LEASE_NAME,
         namespace=settings.namespace,
         identity=identity,
@@ -166,7 +160,12 @@ async def run(settings: Settings) -> None:
     sources = sources_of(client, cache, sweeper, settings)
     metrics.watch(sources, sweeper, recorder)
     metrics.add_collector(Census(world, leader.holds).collect)
-    health = Health(metrics, ready=lambda: all(s.synced.is_set() for s in sources), port=settings.health_port)
+    health = Health(
+        metrics,
+        ready=lambda: all(s.synced.is_set() for s in sources),
+        role=lambda: "leading" if leader.holds() else "standby",
+        port=settings.health_port,
+    )
     await health.start()
     background: tuple[Awaitable[object], ...] = (*(s.run() for s in sources), sweeper.run(), recorder.run())
     tasks = [_supervised(work, stop) for work in background]
@@ -177,20 +176,46 @@ async def run(settings: Settings) -> None:
         if not await _first(stop, leader.acquire()):
             return
         log.info("leading", identity=identity)
-        await engine.start()
+        if not await _first(stop, engine.start()):
+            return
         tasks.append(_supervised(dispatcher.run(), stop))
         await stop.wait()
         await engine.stop()
         await recorder.flush()
     finally:
-        # Whatever could still write ends before the Lease is given back.
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks, timeout=5)
-        await leader.release()
+        await _leave(client, leader, tasks)
         await health.stop()
         await client.close()
+        await lease_client.close()
         log.info("stopped", identity=identity)
+
+
+async def _clients(settings: Settings, metrics: Metrics, terms: Terms) -> tuple[KubeClient, KubeClient]:
+    """One for everything, and one for the Lease: neither fenced nor behind other writes, for it renews what the fence
+    asks for. What the kernel still repeats when leadership ends has gone before another may lead."""
+    configuration = await load_configuration()
+    observe = metrics.count_request(configuration.host)
+    late = terms.margin * 0.8
+    return (
+        KubeClient(
+            configuration,
+            rate=settings.api_qps,
+            burst=settings.api_burst,
+            observe=observe,
+            unacknowledged=late,
+        ),
+        KubeClient(configuration, observe=observe, unacknowledged=late),
+    )
+
+
+async def _leave(client: KubeClient, leader: Leader, tasks: list[asyncio.Task[None]]) -> None:
+    """Every write is answered before the Lease is given back; where one is not, the Lease runs out instead."""
+    answered = await client.seal(5)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=5)
+    if answered:
+        await leader.release()
 
 
 async def _cluster_uid(client: KubeClient, stop: asyncio.Event) -> str:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 PREFIX = "GOLDPOOL_"
 
@@ -77,6 +77,12 @@ class Settings(BaseModel):
     lease_seconds: float = Field(default=15, gt=1)
     lease_renew_seconds: float = Field(default=10, gt=0)
     lease_retry_seconds: float = Field(default=2, gt=0)
+
+    @model_validator(mode="after")
+    def _lease_terms(self) -> Self:
+        if not self.lease_seconds > self.lease_renew_seconds > self.lease_retry_seconds:
+            raise ValueError("lease_seconds > lease_renew_seconds > lease_retry_seconds must hold")
+        return self
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:

@@ -14,13 +14,15 @@ _BEAT: Final = 1.0
 
 class Health:
     """``/healthz`` fails when the event loop has not turned for ``stalled_after`` seconds, ``/readyz`` while ``ready``
-    says no (caches not filled; never because another replica leads: a standby is ready to take over)."""
+    says no (caches not filled; never because another replica leads: a standby is ready to take over). A ready replica
+    says its ``role``."""
 
     def __init__(
         self,
         metrics: Metrics,
         ready: Callable[[], bool],
         *,
+        role: Callable[[], str] = lambda: "ready",
         port: int = 8080,
         host: str = "",
         stalled_after: float = 30.0,
@@ -28,6 +30,7 @@ class Health:
     ) -> None:
         self._metrics = metrics
         self._ready = ready
+        self._role = role
         self._host = host or None
         self._stalled_after = stalled_after
         self._clock = clock or SystemClock()
@@ -70,7 +73,7 @@ class Health:
 
     async def _readyz(self, _: web.Request) -> web.Response:
         return (
-            web.Response(text="ok\n")
+            web.Response(text=f"ok: {self._role()}\n")
             if self._ready()
             else web.Response(status=503, text="caches not synced\n")
         )

@@ -2,6 +2,7 @@
 (operator.md §1.10): it dies when the server is away, writes local time as UTC, and never releases."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,11 +28,21 @@ class Terms:
     renew_deadline: float = 10.0
     retry_period: float = 2.0
 
+    def __post_init__(self) -> None:
+        if not self.duration > self.renew_deadline > self.retry_period > 0:
+            raise ValueError("a Lease needs duration > renew deadline > retry period > 0")
+
+    @property
+    def margin(self) -> float:
+        """From the last moment a holder may send a write to the first moment another may hold."""
+        return self.duration - self.renew_deadline
+
 
 class Leader:
     """At most one holder at any time, as long as clocks run at about the same speed; their time of day does not matter.
 
-    ``acquire`` returns holding; from then on the lease is renewed in the background. When it is lost, ``holds`` turns
+    ``acquire`` returns holding: at once when the holder releases, for the Lease is watched meanwhile; else when it ran
+    out. From then on it is renewed in the background. When it is lost, ``holds`` turns
     False by itself at the deadline (also after a stalled event loop), ``lost`` is set and ``on_lost`` called, once.
     This object never holds again after that: the process is expected to end.
     """
@@ -60,6 +71,7 @@ class Leader:
         self._renewing: asyncio.Task[None] | None = None
         self._watched: tuple[str, float] = ("", 0.0)
         """The version of another's lease, and since when it has not changed."""
+        self._freed = asyncio.Event()
 
     def holds(self) -> bool:
         """Whether a write may be sent now."""
@@ -69,8 +81,8 @@ class Leader:
         """Waits until this replica leads. Unreachable servers only make it wait longer."""
         if self._renewing is not None:
             raise RuntimeError("a leadership is acquired once")
-        while not await self._attempt():  # noqa: ASYNC110 (the other side is the server)
-            await asyncio.sleep(self._terms.retry_period)
+        if not await self._attempt():
+            await self._wait_for_it()
         log.info("leading", lease=self._name, identity=self._identity)
         self._renewing = asyncio.create_task(self._renew(), name="lease renewal")
 
@@ -92,6 +104,34 @@ class Leader:
                 log.info("lease released", lease=self._name)
         except (KubeError, TimeoutError) as error:
             log.warning("lease not released", lease=self._name, error=str(error))
+
+    async def _wait_for_it(self) -> None:
+        listening = asyncio.create_task(self._listen(), name="lease watch")
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._freed.wait(), self._terms.retry_period)
+                self._freed.clear()
+                if await self._attempt():
+                    return
+        finally:
+            listening.cancel()
+
+    async def _listen(self) -> None:
+        """Only makes the next attempt come earlier: where there is no watch, the retry period decides."""
+        while True:
+            version, _ = self._watched
+            with contextlib.suppress(KubeError):
+                if version:  # else no attempt has seen a holder yet
+                    await self._hear(version)
+            await asyncio.sleep(self._terms.retry_period)
+
+    async def _hear(self, version: str) -> None:
+        async for event in self._api.watch(
+            LEASE, self._namespace, resource_version=version, fields=f"metadata.name={self._name}"
+        ):
+            if event.type == "DELETED" or (event.type != "BOOKMARK" and not _holder(event.object)):
+                self._freed.set()
 
     async def _attempt(self) -> bool:
         """One attempt to become the holder."""

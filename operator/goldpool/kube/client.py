@@ -29,9 +29,10 @@ _WATCH_GRACE: Final = 15.0
 class KubeClient:
     """Safe for many tasks at once. Nothing but the exceptions of ``port`` escapes.
 
-    Every write waits for a token and for one of ``concurrency`` places; Lease writes wait for neither, so that a storm
-    of writes cannot cost the leadership. Only reads are retried here: whether to repeat a write is the caller's to
-    decide, who can look what became of it. ``timeout`` is in seconds, per request; ``rate`` in writes per second.
+    Every write waits for a token and for one of ``concurrency`` places; whoever holds the leadership renews it with a
+    client of its own, so that a storm of writes cannot cost it. Only reads are retried here: whether to repeat a write
+    is the caller's to decide, who can look what became of it. ``timeout`` is in seconds, per request; ``rate`` in
+    writes per second; ``unacknowledged`` in seconds: how long bytes that nobody acknowledges are sent again.
     """
 
     def __init__(
@@ -45,19 +46,39 @@ class KubeClient:
         concurrency: int = 32,
         trust_env: bool = False,
         observe: Observe | None = None,
+        unacknowledged: float | None = None,
     ) -> None:
         # Looking for proxies and netrc on every request takes two thirds of the client's time (operator.md §2.1).
         configuration.client_session_kwargs = {"trust_env": trust_env}
-        self._http = Transport(configuration, user_agent="goldpool", timeout=timeout, observe=observe)
+        self._http = Transport(
+            configuration,
+            user_agent="goldpool",
+            timeout=timeout,
+            observe=observe,
+            unacknowledged=unacknowledged,
+        )
         self._field_manager = {"fieldManager": field_manager}
         self._bucket = TokenBucket(rate, burst)
         self._places = asyncio.Semaphore(concurrency)
         self._may_write: Callable[[], bool] = lambda: True
+        self._in_flight = 0
+        self._none_in_flight = asyncio.Event()
+        self._none_in_flight.set()
 
     def fence(self, may_write: Callable[[], bool]) -> None:
-        """From now on every write but those of Leases is refused, as Unavailable, while ``may_write`` says no: asked
-        right before it is sent, since a process may freeze anywhere and wake up when another leads."""
+        """From now on every write is refused, as Unavailable, while ``may_write``
+        says no: asked when its connection stands and its bytes are about to leave, since that may have taken long, and
+        a process may freeze anywhere and wake up when another leads."""
         self._may_write = may_write
+
+    async def seal(self, seconds: float) -> bool:
+        """No write begins any more. True once all that had begun are answered, False if ``seconds`` did not suffice."""
+        self._may_write = lambda: False
+        try:
+            await asyncio.wait_for(self._none_in_flight.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
 
     @classmethod
     async def connect(cls, **options: Any) -> "KubeClient":
@@ -214,15 +235,21 @@ class KubeClient:
         return await _persist(once)
 
     async def _write(self, resource: Resource, call: Call) -> Obj:
-        if resource.kind == "Lease":
-            answer = await self._http.request(call)
-        else:
-            await self._bucket.wait()
-            async with self._places:
-                if not self._may_write():
-                    raise Unavailable("this replica does not lead")
-                answer = await self._http.request(call)
+        await self._bucket.wait()
+        async with self._places:
+            self._in_flight += 1
+            self._none_in_flight.clear()
+            try:
+                answer = await self._http.request(call, may_send=self._is_allowed)
+            finally:
+                self._in_flight -= 1
+                if not self._in_flight:
+                    self._none_in_flight.set()
         return _object(parse(answer), resource)
+
+    def _is_allowed(self) -> bool:
+        """As the fence stands now, not as it stood when the write began to wait."""
+        return self._may_write()
 
     async def _placed(self, call: Call) -> bytes:
         async with self._places:

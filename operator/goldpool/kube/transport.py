@@ -12,6 +12,7 @@ import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
 
 from goldpool.kube import errors
+from goldpool.kube.connector import GuardedConnector, sent_only_if
 from goldpool.kube.port import Obj, Unavailable
 
 JSON: Final = "application/json"
@@ -41,9 +42,20 @@ class Transport:
     """Raises only what ``errors`` makes of an answer, and Unavailable for all that never became one."""
 
     def __init__(
-        self, configuration: Configuration, *, user_agent: str, timeout: float, observe: Observe | None
+        self,
+        configuration: Configuration,
+        *,
+        user_agent: str,
+        timeout: float,
+        observe: Observe | None,
+        unacknowledged: float | None = None,
     ) -> None:
         self._api = ApiClient(configuration)
+        rest = self._api.rest_client
+        # The hook that the client library documents for a connector of one's own.
+        rest._create_connector = lambda: GuardedConnector(  # type: ignore[method-assign]
+            rest.ssl_context, limit=rest.maxsize, unacknowledged=unacknowledged
+        )
         self._user_agent = user_agent
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._observe = observe
@@ -67,11 +79,13 @@ class Transport:
         await self._api.update_params_for_auth(headers, [], ["BearerToken"], "", "GET", None)
         return headers
 
-    async def request(self, call: Call) -> bytes:
-        """The body of an answer below 400."""
+    async def request(self, call: Call, *, may_send: Callable[[], bool] | None = None) -> bytes:
+        """The body of an answer below 400. ``may_send`` is asked when all is ready to be sent."""
         started, code = time.monotonic(), "<error>"
         try:
-            async with await self._send(call, self._timeout) as response:
+            with sent_only_if(may_send):
+                sent = await self._send(call, self._timeout)
+            async with sent as response:
                 code = str(response.status)
                 answer = await response.read()
                 if response.status >= 400:

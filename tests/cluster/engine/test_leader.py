@@ -70,13 +70,15 @@ async def test_of_many_exactly_one_leads(client: KubeClient, namespace: str) -> 
 
 
 async def test_a_released_lease_is_taken_at_once(client: KubeClient, namespace: str) -> None:
-    first, second = a_leader(client, namespace, "one"), a_leader(client, namespace, "two")
+    """The release itself wakes who waits: neither the Lease nor the time between two attempts runs out."""
+    slow = Terms(duration=600.0, renew_deadline=500.0, retry_period=200.0)
+    first, second = a_leader(client, namespace, "one", slow), a_leader(client, namespace, "two", slow)
     await first.acquire()
     waiting = asyncio.create_task(second.acquire())
     await asyncio.sleep(0.5)
     assert not waiting.done()
     await first.release()
-    await asyncio.wait_for(waiting, LONG.duration / 2)
+    await asyncio.wait_for(waiting, slow.retry_period / 2)
     assert (await lease(client, namespace))["spec"]["leaseTransitions"] == 1
     await second.release()
 

@@ -18,7 +18,7 @@ SCHEMA: Document = json.loads((CHART / "values.schema.json").read_text(encoding=
 
 VALUE_SETS: dict[str, Document] = {
     "defaults": {},
-    "standby": {"replicas": 2},
+    "no standby": {"replicas": 1},
     "stopped": {"replicas": 0},
     "foreign crds": {"crds": {"enabled": False}},
     "crds that go": {"crds": {"keep": False}},
@@ -274,7 +274,7 @@ def test_a_standby_is_spread_and_not_disturbed_with_its_leader() -> None:
     documents = template({"replicas": 2})
     assert the(documents, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
     assert pod_of(documents)["topologySpreadConstraints"]
-    assert not [d for d in template() if d["kind"] == "PodDisruptionBudget"]
+    assert not [d for d in template({"replicas": 1}) if d["kind"] == "PodDisruptionBudget"]
 
 
 def test_editors_of_a_namespace_get_its_machines_but_no_pools() -> None:

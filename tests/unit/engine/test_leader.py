@@ -4,6 +4,7 @@ processes that freeze, clocks that run at different speeds. Time is virtual."""
 import asyncio
 import copy
 import random
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldpool.engine.leader import Leader, Terms
-from goldpool.kube.port import AlreadyExists, Conflict, NotFound, Obj, Resource, Unavailable
+from goldpool.kube.port import AlreadyExists, Conflict, NotFound, Obj, Resource, Unavailable, WatchEvent
 from tests.unit.engine.virtual_time import LoopClock, run_virtually, stall
 
 
@@ -56,6 +57,18 @@ class LeaseServer:
             return self._store(self.lease["spec"] | patch["spec"])
 
         return await self._answer(write, writes=True)
+
+    async def watch(
+        self, resource: Resource, namespace: str = "", *, resource_version: str, fields: str = ""
+    ) -> AsyncIterator[WatchEvent]:
+        seen = int(resource_version)
+        while True:
+            await asyncio.sleep(0.5)
+            if self._draw():
+                raise Unavailable("cut off")
+            if self.lease is not None and self.version > seen:
+                seen = self.version
+                yield WatchEvent("MODIFIED", copy.deepcopy(self.lease))
 
     def _store(self, spec: dict[str, Any]) -> Obj:
         self.version += 1

@@ -3,15 +3,21 @@
 import asyncio
 import itertools
 import json
+import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.connector import Connection
 from kubernetes.aio.client import Configuration
 
 from goldpool.kube.client import KubeClient
 from goldpool.kube.config import follow_token
+from goldpool.kube.connector import GuardedConnector
 from goldpool.kube.port import NotFound, Resource, Unavailable
 
 TOY = Resource("example.io", "v1", "Toy", "toys", namespaced=True)
@@ -96,25 +102,7 @@ async def test_a_request_ends_at_its_timeout(serve: Serve) -> None:
             await client.merge_patch(TOY, "a", {}, "ns")
 
 
-async def test_lease_writes_overtake_all_others(serve: Serve) -> None:
-    """Thirty-two hung writes and an empty bucket must not cost the leadership."""
-    release = asyncio.Event()
-
-    async def answer(request: web.Request) -> web.Response:
-        if "leases" not in request.path:
-            await release.wait()
-        return web.json_response(A_TOY)
-
-    async with KubeClient(configuration(await serve(answer)), rate=0.001, burst=2, concurrency=2) as client:
-        hung = [asyncio.create_task(client.merge_patch(TOY, "a", {}, "ns")) for _ in range(2)]
-        await asyncio.sleep(0.1)
-        await asyncio.wait_for(client.merge_patch(LEASE, "a", {}, "ns"), 1.0)
-        assert not any(task.done() for task in hung)
-        release.set()
-        await asyncio.gather(*hung)
-
-
-async def test_a_fenced_client_writes_nothing_but_leases(serve: Serve) -> None:
+async def test_a_write_that_waited_while_the_leadership_went_is_not_sent(serve: Serve) -> None:
     written: list[str] = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -131,9 +119,75 @@ async def test_a_fenced_client_writes_nothing_but_leases(serve: Serve) -> None:
         leads[0] = False
         with pytest.raises(Unavailable):
             await waiting
-        await client.merge_patch(LEASE, "a", {}, "ns")
+        with pytest.raises(Unavailable):
+            await client.merge_patch(LEASE, "a", {}, "ns")  # a claim on a disk is a write like others
         await client.get(TOY, "a", "ns")
-    assert written == ["toys", "leases"]
+    assert written == ["toys"]
+
+
+async def test_the_librarys_own_second_try_asks_the_fence_again(serve: Serve) -> None:
+    """aiohttp repeats a DELETE by itself when a kept connection broke, however long that took to notice."""
+    leads, deletes = [True], 0
+
+    async def answer(request: web.Request) -> web.Response:
+        nonlocal deletes
+        if request.method == "DELETE":
+            deletes += 1
+            leads[0] = False
+            assert request.transport is not None
+            request.transport.abort()
+        return web.json_response(A_TOY)
+
+    async with KubeClient(configuration(await serve(answer))) as client:
+        client.fence(lambda: leads[0])
+        await client.get(TOY, "a", "ns")  # leaves its connection
+        with pytest.raises(Unavailable, match="does not lead"):
+            await client.delete(TOY, "a", "ns", uid="u")
+    assert deletes == 1
+
+
+async def test_a_sealed_client_waits_for_what_was_begun_and_begins_nothing(serve: Serve) -> None:
+    begun, answered = asyncio.Event(), asyncio.Event()
+
+    async def answer(_: web.Request) -> web.Response:
+        begun.set()
+        await answered.wait()
+        return web.json_response(A_TOY)
+
+    async with KubeClient(configuration(await serve(answer))) as client:
+        assert await client.seal(0.01)  # nothing had begun
+        client.fence(lambda: True)
+        writing = asyncio.create_task(client.merge_patch(TOY, "a", {}, "ns"))
+        await begun.wait()
+        assert not await client.seal(0.05)
+        with pytest.raises(Unavailable):
+            await client.merge_patch(TOY, "b", {}, "ns")
+        sealing = asyncio.create_task(client.seal(60))
+        answered.set()
+        assert await sealing
+        assert (await writing)["kind"] == "Toy"
+
+
+async def test_the_kernel_gives_up_what_nobody_acknowledges(serve: Serve) -> None:
+    """Also when this process is stopped or gone: it must not arrive when another leads."""
+    timeouts: list[int] = []
+
+    class Looks(GuardedConnector):
+        async def connect(self, *arguments: Any, **named: Any) -> Connection:
+            connection = await super().connect(*arguments, **named)
+            assert connection.transport is not None
+            connected = connection.transport.get_extra_info("socket")
+            timeouts.append(connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+            return connection
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response(A_TOY)
+
+    url = await serve(answer)
+    context = ssl.create_default_context()
+    async with aiohttp.ClientSession(connector=Looks(context, limit=0, unacknowledged=0.8)) as session:
+        await session.get(url)
+    assert timeouts == [800]
 
 
 async def test_writes_keep_to_their_rate_and_say_who_they_are(serve: Serve) -> None:
