@@ -1,6 +1,6 @@
 """What a VM pod is told, and what it answers."""
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field
@@ -17,6 +17,23 @@ DISKS_ROOT: Final = "/disks"
 """Each volume's own directory is mounted at ``/disks/<storageID>``."""
 PARENTS_ROOT: Final = "/parents"
 """Each parent's own directory is mounted read-only at ``/parents/<parent>``."""
+
+CONSOLE_COMMAND: Final = ("python3", "-m", "goldpool.runtime.console")
+"""Executed in the machine's pod: its stdin and stdout are the guest's serial port. ``--take`` ends whoever is there.
+Exits with a ``ConsoleExit``, its reason on stderr."""
+
+
+class ConsoleExit(IntEnum):
+    """How a session at the console ended."""
+
+    LEFT = 0
+    """Nobody types any more."""
+    GUEST_ENDED = 10
+    """QEMU is gone."""
+    TAKEN = 11
+    """Somebody else is at the console."""
+    NO_GUEST = 12
+    """There is no QEMU yet."""
 
 
 class ParentDisk(Contract):

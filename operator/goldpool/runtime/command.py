@@ -19,15 +19,17 @@ TCG_BUFFER_MIB: Final = 128
 
 SANDBOX: Final = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 SERIAL_LIMIT: Final = 20  # bytes, virtio-blk
+_LOG_SET: Final = 1
 
 
 def command_line(
-    machine: Machine, accelerator: Accelerator, direct: Collection[str], place: Environment
+    machine: Machine, accelerator: Accelerator, direct: Collection[str], place: Environment, log: int
 ) -> list[str]:
     """QEMU with explicit block nodes only, stopped until QMP says ``cont``, and kept after the guest's power-off until
     QMP says ``quit``: so no event is missed at either end.
 
-    ``direct`` holds the storageIDs whose file system takes O_DIRECT. The serial console is stdin and stdout.
+    ``direct`` holds the storageIDs whose file system takes O_DIRECT. What the guest says on its serial port goes to
+    the file descriptor ``log``, whether or not somebody is connected to the port's socket.
     """
     return [
         place.qemu,
@@ -44,8 +46,11 @@ def command_line(
         "-display", "none", "-vga", "none",
         "-chardev", f"socket,id=monitor,path={_escaped(str(place.monitor))},server=on,wait=off",
         "-mon", "chardev=monitor,mode=control",
-        # signal=off: a Ctrl-C typed at a terminal is the guest's; ours come as SIGTERM to the runtime.
-        "-chardev", "stdio,id=serial0,signal=off", "-serial", "chardev:serial0",
+        # A descriptor, not a path: the pod's log is a pipe of the container runtime, which only its owner may reopen.
+        "-add-fd", f"fd={log},set={_LOG_SET}",
+        "-chardev", f"socket,id=serial0,path={_escaped(str(place.serial))},server=on,wait=off,"
+        f"logfile=/dev/fdset/{_LOG_SET},logappend=on",
+        "-serial", "chardev:serial0",
         # Before the disks, so that a volume more does not move the card to another slot and rename the guest's
         # interface. No ROM: there is nothing to boot from the network, and the file is in a package of its own.
         "-netdev", "user,id=net0", *_device(driver="virtio-net-pci", id="net0", netdev="net0", romfile=""),

@@ -47,6 +47,11 @@ class Environment:
         """QMP's socket; one client at a time, and that is the runtime."""
         return self.run / "qmp.sock"
 
+    @property
+    def serial(self) -> Path:
+        """The guest's serial port; one client at a time, and that is ``console``."""
+        return self.run / "serial.sock"
+
 
 def from_variables(variables: Mapping[str, str]) -> Environment:
     """Raises ValueError for a number that is none."""

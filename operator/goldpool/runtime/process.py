@@ -13,9 +13,11 @@ _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
-async def spawn(argv: Sequence[str], stdout: int | None, stderr: int | None) -> Process:
+async def spawn(
+    argv: Sequence[str], stdout: int | None, stderr: int | None, keep: Sequence[int] = ()
+) -> Process:
     """The child dies with the thread that made it (call from the main thread) and gets no signal that is meant for
-    the runtime's process group. Its stdin is empty. In a pod the end of PID 1 ends all the same; this is for every
+    the runtime's process group. Its stdin is empty; ``keep`` are further descriptors it gets. In a pod the end of PID 1 ends all the same; this is for every
     other place. ``QEMU -run-with`` has no such option, and setpriv(1) would be one more thing the image must bring.
 
     Raises OSError when the program cannot be run.
@@ -32,6 +34,7 @@ async def spawn(argv: Sequence[str], stdout: int | None, stderr: int | None) -> 
         stdin=DEVNULL,
         stdout=stdout,
         stderr=stderr,
+        pass_fds=tuple(keep),
         start_new_session=True,
         preexec_fn=die_with_parent,
     )

@@ -32,6 +32,7 @@ from goldpool.runtime.identity import Refusal, refusal
 from goldpool.runtime.process import kill, spawn
 from goldpool.runtime.qmp import CommandRefused, Monitor, MonitorLost, connected
 
+_STDOUT: Final = 1
 _LAST_WORDS_BYTES: Final = 1024
 _RECONNECT_SECONDS: Final = 0.1
 _IDENTITY_RETRY_SECONDS: Final = 1.0
@@ -90,9 +91,14 @@ class Supervisor:
             return ended(Exit.STOPPED, "asked to stop before QEMU was started")
         chosen = self._accelerator
         logs.info("accelerator chosen", accelerator=chosen.name, cpu=chosen.cpu, why=chosen.why)
-        argv = command_line(self._machine, chosen, self._direct_disks(), self._place)
-        self._place.monitor.unlink(missing_ok=True)
-        process = await spawn(argv, stdout=None, stderr=PIPE)
+        for socket in (self._place.monitor, self._place.serial):
+            socket.unlink(missing_ok=True)
+        log = os.dup(_STDOUT)
+        try:
+            argv = command_line(self._machine, chosen, self._direct_disks(), self._place, log)
+            process = await spawn(argv, stdout=None, stderr=PIPE, keep=(log,))
+        finally:
+            os.close(log)
         logs.info("QEMU started", pid=process.pid, command=argv)
         exit_code = await self._attend(process)
         logs.info("QEMU ended", exit_code=exit_code)

@@ -12,6 +12,10 @@ def say(text: str) -> bytes:
     return b"".join(bytes.fromhex(f"bafd03 ec a820 74fb b0{ord(c):02x} baf803 ee") for c in text)
 
 
+ECHO = bytes.fromhex("bafd03 ec a801 74fb baf803 ec 0401 ee ebef")
+"""For ever: wait until COM1 has a byte, read it, send it back plus one."""
+
+
 def sector(*code: bytes) -> bytes:
     start = bytes.fromhex("31c0 8ed8 8ed0 bc007c")  # ds = ss = 0, stack below
     filled = (start + b"".join(code)).ljust(_PACKET_AT, b"\0") + _PACKET

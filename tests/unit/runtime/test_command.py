@@ -18,7 +18,7 @@ KVM = Accelerator("kvm", "host", "")
 def line(
     machine: Machine, accelerator: Accelerator = TCG, direct: frozenset[str] = frozenset({"v-1"})
 ) -> list[str]:
-    return command_line(machine, accelerator, direct, Environment())
+    return command_line(machine, accelerator, direct, Environment(), 9)
 
 
 def values(argv: list[str], option: str) -> list[str]:
@@ -49,7 +49,10 @@ def test_a_machine_with_one_child_golden() -> None:
         "-display", "none", "-vga", "none",
         "-chardev", "socket,id=monitor,path=/run/goldpool/qmp.sock,server=on,wait=off",
         "-mon", "chardev=monitor,mode=control",
-        "-chardev", "stdio,id=serial0,signal=off", "-serial", "chardev:serial0",
+        "-add-fd", "fd=9,set=1",
+        "-chardev", ("socket,id=serial0,path=/run/goldpool/serial.sock,server=on,wait=off,"
+                     "logfile=/dev/fdset/1,logappend=on"),
+        "-serial", "chardev:serial0",
         "-netdev", "user,id=net0",
         "-device", '{"driver": "virtio-net-pci", "id": "net0", "netdev": "net0", "romfile": ""}',
         "-object", "rng-random,id=rng0,filename=/dev/urandom",
@@ -142,6 +145,6 @@ def test_a_serial_number_fits_virtio_and_node_names_fit_qemu() -> None:
 
 def test_paths_with_commas_stay_one_value() -> None:
     place = Environment(run=Path("/run/a,b"), disks=Path("/disks,ro=on"))
-    argv = command_line(a_machine(), TCG, {"v-1"}, place)
+    argv = command_line(a_machine(), TCG, {"v-1"}, place, 9)
     assert "socket,id=monitor,path=/run/a,,b/qmp.sock,server=on,wait=off" in argv
     assert nodes(argv)["disk0.file"]["filename"] == "/disks,ro=on/v-1/disk.qcow2"
