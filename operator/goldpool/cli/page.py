@@ -55,7 +55,8 @@ class Page(click.Command):
 
     def option_rows(self, ctx: click.Context) -> list[tuple[str, str]]:
         """Each option as it is written, and what it does."""
-        return [row for p in self.get_params(ctx) if (row := p.get_help_record(ctx)) is not None]
+        options = (p for p in self.get_params(ctx) if isinstance(p, click.Option))
+        return [row for option in options if (row := option.get_help_record(ctx)) is not None]
 
     def synopsis(self, ctx: click.Context) -> str:
         return " ".join([NAME, self.name or "", *self.collect_usage_pieces(ctx)])

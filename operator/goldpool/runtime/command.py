@@ -48,8 +48,8 @@ def command_line(
         "-mon", "chardev=monitor,mode=control",
         # A descriptor, not a path: the pod's log is a pipe of the container runtime, which only its owner may reopen.
         "-add-fd", f"fd={log},set={_LOG_SET}",
-        "-chardev", f"socket,id=serial0,path={_escaped(str(place.serial))},server=on,wait=off,"
-        f"logfile=/dev/fdset/{_LOG_SET},logappend=on",
+        "-chardev", (f"socket,id=serial0,path={_escaped(str(place.serial))},server=on,wait=off,"
+                     f"logfile=/dev/fdset/{_LOG_SET},logappend=on"),
         "-serial", "chardev:serial0",
         # Before the disks, so that a volume more does not move the card to another slot and rename the guest's
         # interface. No ROM: there is nothing to boot from the network, and the file is in a package of its own.

@@ -17,8 +17,9 @@ async def spawn(
     argv: Sequence[str], stdout: int | None, stderr: int | None, keep: Sequence[int] = ()
 ) -> Process:
     """The child dies with the thread that made it (call from the main thread) and gets no signal that is meant for
-    the runtime's process group. Its stdin is empty; ``keep`` are further descriptors it gets. In a pod the end of PID 1 ends all the same; this is for every
-    other place. ``QEMU -run-with`` has no such option, and setpriv(1) would be one more thing the image must bring.
+    the runtime's process group. Its stdin is empty; it gets the descriptors ``keep``. In a pod the end of PID 1 ends
+    all the same; this is for every other place. ``QEMU -run-with`` has no such option, and setpriv(1) would be one more
+    thing the image must bring.
 
     Raises OSError when the program cannot be run.
     """
