@@ -54,6 +54,11 @@ class Settings(BaseModel):
     )
     retry_base_seconds: float = Field(default=5, gt=0, description="first pause after a failed operation")
     retry_cap_seconds: float = Field(default=600, gt=0)
+    allocator: str = Field(
+        default="firstfitleastconsumed",
+        pattern="^(firstfit|random|userdispersing|firstfitleastconsumed)$",
+        description="which of the places that fit a disk gets it; names of CloudStack's vm.allocation.algorithm",
+    )
     max_plans: int = Field(default=10, ge=1, description="CloudStack's start.retry")
     start_deadline_seconds: int = Field(
         default=120, ge=1, description="a first start that takes longer counts as failed"

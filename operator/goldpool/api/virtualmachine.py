@@ -66,6 +66,10 @@ class RootVolume(ApiModel):
 class AttachedVolume(ApiModel):
     """A further disk, attached at start."""
 
+    rules: ClassVar = (
+        Rule('self.name != "root"', "spec.volumes[].name: root is the disk the machine boots from"),
+    )
+
     name: Annotated[str, StringConstraints(max_length=20, pattern=NAME_PATTERN)] = Field(
         description="Name of the disk in the guest: its serial number, of which virtio-blk has 20 bytes."
     )

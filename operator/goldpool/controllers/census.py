@@ -14,12 +14,13 @@ from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import StoragePool
 from goldpool.api.template import Template
 from goldpool.api.volume import Volume
-from goldpool.controllers.landscape import location_view
 from goldpool.controllers.world import World
 from goldpool.engine.families import Family, Labels, Values, by_first_label
 from goldpool.kube import resources as r
 from goldpool.kube.port import Obj, Resource
-from goldpool.planning.capacity import Promised, planned_bytes, promised
+from goldpool.planning.capacity import planned_bytes
+from goldpool.planning.ledger import Ledger
+from goldpool.planning.snapshot import location_facts, location_view
 from goldpool.planning.views import LocationView
 
 MOST_LOCATIONS: Final = 1000
@@ -122,15 +123,16 @@ class Census:
         self, locations: list[StorageLocation], pools: dict[str, StoragePool]
     ) -> Iterable[LocationView]:
         world = self._world
-        sums = promised(
-            [Volume.read(obj) for obj in world.cache.list(r.VOLUME)],
-            [Parent.read(obj) for obj in world.cache.list(r.PARENT)],
+        ledger = Ledger.of(
+            (Volume.read(obj) for obj in world.cache.list(r.VOLUME)),
+            (Parent.read(obj) for obj in world.cache.list(r.PARENT)),
             locations,
-            {t.metadata.name: t for t in (Template.read(obj) for obj in world.cache.list(r.TEMPLATE))},
+            (Template.read(obj) for obj in world.cache.list(r.TEMPLATE)),
         )
         # Who reaches a location is of no interest here, and would be nodes times locations.
         return [
-            location_view(x, pools[x.spec.pool], (), sums.get(x.metadata.name, Promised())) for x in locations
+            location_view(location_facts(x), pools[x.spec.pool], (), ledger.at(x.metadata.name))
+            for x in locations
         ]
 
 

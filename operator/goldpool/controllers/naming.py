@@ -1,8 +1,8 @@
 """Names: those derived from UIDs (the same again for the same thing) and those minted once (never again)."""
 
-import base64
-import hashlib
 from typing import Any, Final
+
+from goldpool.planning.identity import digest
 
 FINALIZER: Final = "goldpool.io/protected"
 """On every object whose deletion must first undo something."""
@@ -33,17 +33,6 @@ LABEL_VM_NAMESPACE: Final = "goldpool.io/virtualmachine-namespace"
 LABEL_VOLUME_UID: Final = "goldpool.io/volume-uid"
 MANAGED_BY: Final = "goldpool"
 RESERVED_PREFIXES: Final = ("goldpool.io/", "app.kubernetes.io/managed-by")
-
-
-def digest(*parts: str, length: int = 10) -> str:
-    """Lower-case base32 of a hash: fit for a DNS label, short enough to read."""
-    value = hashlib.sha256("\0".join(parts).encode()).digest()
-    return base64.b32encode(value).decode().lower()[:length]
-
-
-def location_name(pool: str, pool_uid: str, host: str) -> str:
-    """The same pool object on the same host is the same location; a re-created pool is another one."""
-    return f"{pool}-{digest(pool_uid, host)}"
 
 
 def parent_name(template: str, token: str) -> str:

@@ -12,13 +12,15 @@ from goldpool.api.references import CopyException
 from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import PoolState, Scope, StoragePool, StoragePoolStatus
 from goldpool.controllers.backing import nfs_claim_name
-from goldpool.controllers.naming import FINALIZER, LABEL_MANAGED, MANAGED_BY, location_name
+from goldpool.controllers.naming import FINALIZER, LABEL_MANAGED, MANAGED_BY
 from goldpool.controllers.verdict import Verdict, blocked, busy, conditions, good, named, stalled
-from goldpool.controllers.world import NodeView, World, differs, going
+from goldpool.controllers.world import World, differs, going
 from goldpool.engine.plan import AddFinalizer, Create, Delete, EventKind, Plan, Record, RemoveFinalizer
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, Obj
+from goldpool.planning.identity import location_name
 from goldpool.planning.references import Users, users_of_pool
+from goldpool.planning.snapshot import NodeView
 
 _EXCEPTIONS = 20
 

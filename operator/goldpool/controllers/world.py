@@ -5,7 +5,6 @@ Reading is cheap (a dict look-up and a pydantic parse of a few microseconds), so
 
 import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -16,11 +15,13 @@ from goldpool.api.storagepool import Scope, StoragePool
 from goldpool.api.template import Template
 from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.api.volume import Volume
-from goldpool.controllers.naming import LABEL_VM_UID, location_name
+from goldpool.controllers.naming import LABEL_VM_UID
 from goldpool.dispatch.dispatcher import Dispatcher
 from goldpool.kube import resources as r
 from goldpool.kube.cache import Cache
 from goldpool.kube.port import Change, KubeApi, NotFound, Obj, Resource
+from goldpool.planning.identity import location_name
+from goldpool.planning.snapshot import NodeView, node_view
 from goldpool.settings import Settings
 
 KindT = TypeVar("KindT", bound=Kind)
@@ -32,19 +33,6 @@ BY_PARENT: Final = "parent"
 BY_LOCATION: Final = "location"
 BY_HOST: Final = "host"
 BY_VOLUME: Final = "volume"
-
-
-@dataclass(frozen=True, slots=True)
-class NodeView:
-    """What matters of a Node."""
-
-    name: str
-    uid: str
-    labels: dict[str, str]
-    ready: bool
-    cordoned: bool
-    taints: tuple[dict[str, Any], ...]
-    out_of_service: bool
 
 
 class World:
@@ -222,21 +210,6 @@ def volumes_named_by(machine: Obj) -> Iterable[str]:
     yield f"{namespace}/{root_volume_name(machine)}"
     for attached in machine["spec"].get("volumes", ()):
         yield f"{namespace}/{attached['volumeRef']['name']}"
-
-
-def node_view(obj: Obj) -> NodeView:
-    """``ready`` is the Ready condition; a node that stopped reporting has Unknown there."""
-    spec, status, metadata = obj.get("spec", {}), obj.get("status", {}), obj["metadata"]
-    taints = tuple(spec.get("taints") or ())
-    return NodeView(
-        name=metadata["name"],
-        uid=metadata.get("uid", ""),
-        labels=metadata.get("labels") or {},
-        ready=any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ())),
-        cordoned=bool(spec.get("unschedulable")),
-        taints=taints,
-        out_of_service=any(t["key"] == "node.kubernetes.io/out-of-service" for t in taints),
-    )
 
 
 def differs(change: Change, view: Callable[[Obj], object]) -> bool:

@@ -207,6 +207,20 @@ def reject(location: LocationView, ask: Ask) -> Rejection | None:
     return None
 
 
+_IN_REACH: Final = tuple(
+    tuple(objects for objects in filters if objects is not out_of_reach)
+    for filters in (ORDINARY_FILTERS, GOLDEN_FILTERS)
+)
+
+
+def reject_in_reach(location: LocationView, ask: Ask) -> Rejection | None:
+    """As ``reject``, for a location that is known to be in reach of a host that may run the machine."""
+    for objects in _IN_REACH[location.golden]:
+        if (rejection := objects(location, ask)) is not None:
+            return rejection
+    return None
+
+
 def may_hold_disk(location: LocationView) -> bool:
     """Golden pools hold parents and nothing else."""
     return not location.golden

@@ -1,14 +1,18 @@
-"""Over all hosts, the best choice of places in which a machine's disks fit together."""
+"""Over all hosts, the best choice of places in which a machine's disks fit together.
+
+Exhaustive: it judges every location, so it can say why each of them lost. ``walk`` finds the same best choice faster
+where there is one.
+"""
 
 from collections import ChainMap, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from typing import Final
 
 from goldpool.planning import capacity
 from goldpool.planning.allocators import Allocator, Key, Offer
 from goldpool.planning.filters import Ask, may_hold_disk, may_hold_parent, reject
+from goldpool.planning.lot import drawn, point, salt
 from goldpool.planning.reservation import charge, rank
 from goldpool.planning.views import DiskPlacement, DiskWish, LocationView, MachineWish, ParentView
 
@@ -32,15 +36,7 @@ class Choice:
         return (self.location,) if self.parent_location is None else (self.location, self.parent_location)
 
     def placed(self, disk: DiskWish) -> DiskPlacement:
-        at = self.parent_location
-        return DiskPlacement(
-            disk.name,
-            self.location.name,
-            self.location.pool,
-            "" if self.location.shared else self.location.host,
-            None if at is None else at.name,
-            None if at is None else at.pool,
-        )
+        return disk_placement(disk, self.location, self.parent_location)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +49,18 @@ class Solution:
     @property
     def order(self) -> tuple[tuple[tuple[Key, str, str], ...], str]:
         return tuple(choice.order for choice in self.choices), self.host
+
+
+def disk_placement(disk: DiskWish, location: LocationView, at: LocationView | None) -> DiskPlacement:
+    """``at``: where the disk's parent is, or will be."""
+    return DiskPlacement(
+        disk.name,
+        location.name,
+        location.pool,
+        "" if location.shared else location.host,
+        None if at is None else at.name,
+        None if at is None else at.pool,
+    )
 
 
 class Candidates:
@@ -71,10 +79,9 @@ class Candidates:
         self._wish = wish
         self.asks = asks
         self._parents = parents
-        self.locations = sorted(locations, key=lambda loc: loc.name)
+        self.locations = sorted(locations, key=by_pool_and_host)
         self._allocator = allocator
-        self._seed = seed.to_bytes(16, "big", signed=True)
-        self._shuffled: dict[str, int] = {}
+        self._salt = salt(seed)
         self._fits = [
             frozenset(
                 i for i, loc in enumerate(self.locations) if _concerns(loc, ask) and reject(loc, ask) is None
@@ -94,7 +101,7 @@ class Candidates:
         """The solution whose first disk ranks best, then the second, and so on; None if no host takes all disks."""
         best: Solution | None = None
         for hosts in self._alike():
-            host = min(hosts, key=lambda name: (self._shuffle(name), name))
+            host = min(hosts)
             found = self._together([self.choices(n, host) for n in range(len(self.asks))])
             if found is not None:
                 solution = Solution(found, host)
@@ -124,27 +131,19 @@ class Candidates:
         at: LocationView | None = None
         if ask.disk.template is not None:
             at = location if golden is None else self.locations[golden]
-        beside = ask.parent_bytes_at(location) if at is location else 0
+        host = location.host if at is None or not location.shared else at.host
         offer = Offer(
-            promised_free_percent=capacity.promised_free_percent(location, ask.disk.size_bytes + beside),
+            promised_free_percent=capacity.promised_free_percent(location),
+            unsized=location.unsized,
             free_percent=capacity.free_percent(location),
             parent_rank=0 if at is None else rank(ask.parent_at(at)),
-            parent_free_percent=0
-            if at is None
-            else capacity.promised_free_percent(at, ask.parent_bytes_at(at)),
+            parent_free_percent=0 if at is None else capacity.promised_free_percent(at),
             namespace_volumes=self._wish.namespace_volumes.get(location.name, 0),
             name_rank=index,
-            shuffled=self._shuffle(location.name) << 64 | (0 if at is None else self._shuffle(at.name)),
+            shuffled=tuple(drawn(point(n), self._salt) for n in (host, location.pool, at.pool if at else "")),
         )
         order = (self._allocator(offer), location.name, "" if at is None else at.name)
         return Choice(order, location, at)
-
-    def _shuffle(self, name: str) -> int:
-        """Depends on the seed and the name only, so the order of the input cannot matter."""
-        if name not in self._shuffled:
-            digest = blake2b(name.encode(), digest_size=8, key=self._seed).digest()
-            self._shuffled[name] = int.from_bytes(digest, "big")
-        return self._shuffled[name]
 
     def _together(self, choices: list[list[Choice]]) -> tuple[Choice, ...] | None:
         """The first combination, in rank order, that holds all limits with the earlier disks' bytes counted."""
@@ -175,6 +174,11 @@ class Candidates:
             return None
 
         return extend((), {}, ChainMap({}, self._parents))
+
+
+def by_pool_and_host(location: LocationView) -> tuple[str, str, str]:
+    """The order of ``firstfit``."""
+    return location.pool, location.host, location.name
 
 
 def _concerns(location: LocationView, ask: Ask) -> bool:

@@ -39,6 +39,8 @@ class LocationView:
     allocated_iops: int
     fetching_bytes: int = 0
     """File bytes of parents on their way here, which ``free_bytes`` does not show yet."""
+    unsized: int = 0
+    """Disks promised here whose size nobody knows yet: their template is new, and they count no bytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ CREATIONS: tuple[tuple[Obj, str], ...] = (
      "spec.rootVolume.size: an existing volume has its own size; remove it"),
     (a_machine(rootVolume=ROOT | {"size": "0"}), "spec.rootVolume.size must be more than 0"),
     (a_machine(volumes=[{"name": "a", "volumeRef": {"name": "b"}}] * 2), "spec.volumes[1]: Duplicate value"),
+    (a_machine(volumes=[{"name": "root", "volumeRef": {"name": "b"}}]), "root is the disk the machine boots from"),
     (a_machine(volumes=[{"name": "a", "volumeRef": {"name": ""}}]), "spec.volumes[0].volumeRef.name"),
     (a_volume(size="0Mi"), "spec.size must be more than 0"),
     (a_volume(size="-1Gi"), "spec.size: Invalid value"),

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from goldpool.api.model import API_VERSION
 from goldpool.controllers.naming import FINALIZER, MADE_FOR_ANNOTATION, STOPPED_FINALIZER, source_hash
-from goldpool.controllers.world import NodeView
 from goldpool.kube.port import Obj
+from goldpool.planning.snapshot import NodeView
 from goldpool.settings import Settings
 
 NOW: Final = datetime(2026, 5, 1, 12, 0, 0, tzinfo=UTC)

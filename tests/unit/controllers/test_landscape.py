@@ -9,15 +9,16 @@ from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import StoragePool, Toleration
 from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.api.volume import Volume
-from goldpool.controllers.landscape import Bind, Landscape, host_view, location_view
-from goldpool.controllers.naming import location_name
-from goldpool.controllers.world import World, node_view, register_indices
+from goldpool.controllers.landscape import Bind, Landscape
+from goldpool.controllers.world import World, register_indices
 from goldpool.dispatch.dispatcher import Dispatcher
 from goldpool.kube import resources as r
 from goldpool.kube.cache import Cache
 from goldpool.kube.port import Conflict, KubeApi, Obj
-from goldpool.planning.capacity import Promised
+from goldpool.planning.identity import location_name
+from goldpool.planning.ledger import Promised
 from goldpool.planning.placement import DiskPlacement, Placement, Unplaceable
+from goldpool.planning.snapshot import host_view, location_facts, location_view, node_view
 from tests.unit.controllers.builders import (
     NOW,
     SETTINGS,
@@ -77,9 +78,7 @@ def a_landscape(*volumes: Obj, template: Obj | None = None) -> tuple[Landscape, 
 
 def placed(landscape: Landscape, volume: Obj) -> Placement | Unplaceable:
     machine = VirtualMachine.read(a_machine())
-    return landscape.place_machine(
-        machine, [Volume.read(volume)], [], root=volume["metadata"]["name"], avoid=[]
-    )
+    return landscape.place_machine(machine, {"root": Volume.read(volume)}, {}, avoid=[])
 
 
 def a_bind(volume: Obj, landscape: Landscape) -> Bind:
@@ -179,7 +178,9 @@ def test_after_a_first_binding_the_placement_is_nobodys_wish() -> None:
 
 
 def seen(location: Obj, pool: Obj, nodes: tuple[Any, ...] = (a_node(),)) -> Any:
-    return location_view(StorageLocation.read(location), StoragePool.read(pool), nodes, Promised(7, 8, 9))
+    return location_view(
+        location_facts(StorageLocation.read(location)), StoragePool.read(pool), nodes, Promised(7, 8, 9)
+    )
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ from tests.unit.controllers.reading import (
 
 BY_REF = {"rootVolume": {"volumeRef": {"name": "web-1-root"}}}
 PLACED = Placement(
-    (DiskPlacement("web-1-root", "std-a.node-1", "std-a", "node-1", "golden-ssd.node-1", "golden-ssd"),),
+    (DiskPlacement("root", "std-a.node-1", "std-a", "node-1", "golden-ssd.node-1", "golden-ssd"),),
     ("node-1",),
 )
 NOWHERE = Unplaceable((Rejection("std-a.node-1", RejectionReason.USED_LIMIT, "91 % used"),))
@@ -165,9 +165,7 @@ def test_a_claim_that_is_in_the_way_of_a_deletion_is_given_back() -> None:
 def test_all_disks_without_a_place_are_bound_in_one_plan() -> None:
     machine = a_machine()
     data = a_disk(a_blank_volume(bound=False), name="data", root=False)
-    both = Placement(
-        (*PLACED.disks, DiskPlacement("web-1-data", "std-b.node-1", "std-b", "node-1")), ("node-1",)
-    )
+    both = Placement((*PLACED.disks, DiskPlacement("data", "std-b.node-1", "std-b", "node-1")), ("node-1",))
     found = plan(observed(machine, a_disk(a_root_of(machine, bound=False)), data, placement=both))
     root, other = effects_of(found, Bind)
     assert root.patch.patch["spec"] == {
@@ -195,9 +193,7 @@ def test_all_disks_without_a_place_are_bound_in_one_plan() -> None:
 def test_on_a_shared_pool_only_bytes_on_a_host_tie_the_machine_to_it(
     hosts: tuple[str, ...], local: frozenset[str], pinned: str
 ) -> None:
-    shared = Placement(
-        (DiskPlacement("web-1-root", "nfs", "nfs", "", "golden-ssd.node-1", "golden-ssd"),), hosts
-    )
+    shared = Placement((DiskPlacement("root", "nfs", "nfs", "", "golden-ssd.node-1", "golden-ssd"),), hosts)
     found = plan(with_root(a_root_of(a_machine(), bound=False), placement=shared, local_parents=local))
     assert only(found, Bind).patch.patch["spec"]["placement"]["host"] == pinned
 

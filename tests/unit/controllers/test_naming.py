@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from goldpool.controllers.naming import OperationIds, digest, lease_name, location_name, pod_name, source_hash
+from goldpool.controllers.naming import OperationIds, lease_name, pod_name, source_hash
+from goldpool.planning.identity import digest, location_name
 from tests.unit.controllers.builders import SOURCE_HASH, a_template
 
 DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")

@@ -14,8 +14,8 @@ from goldpool.controllers.virtualmachine.pod import (
     unschedulable,
     waiting_reason,
 )
-from goldpool.controllers.world import NodeView
 from goldpool.kube.port import Obj
+from goldpool.planning.snapshot import NodeView
 from tests.unit.controllers.builders import (
     a_blank_volume,
     a_container,

@@ -7,11 +7,12 @@ import pytest
 from goldpool.api.references import Blocker
 from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import StoragePool
-from goldpool.controllers.naming import FINALIZER, location_name
+from goldpool.controllers.naming import FINALIZER
 from goldpool.controllers.storagepool import Observed, path_problem, plan
 from goldpool.engine.plan import AddFinalizer, Create, Delete, Record, RemoveFinalizer
 from goldpool.kube.port import Obj
 from goldpool.kube.resources import PERSISTENT_VOLUME_CLAIM
+from goldpool.planning.identity import location_name
 from goldpool.planning.references import Users
 from tests.unit.controllers.builders import DATA, NOW, a_location, a_node, a_pool
 from tests.unit.controllers.reading import (

@@ -41,7 +41,7 @@ from tests.unit.controllers.volumes import a_place, observed
 
 HERE = {"storageID": "v-aaaaaaaa", "location": "std-a.node-1", "parentLocation": "golden-ssd.node-1"}
 NAMED = HERE | {"parent": "debian-12-aaaaaaaa", "revision": REVISION}
-DIRECT = DiskPlacement("web-1-root", "std-a.node-1", "std-a", "node-1", "golden-ssd.node-1", "golden-ssd")
+DIRECT = DiskPlacement("root", "std-a.node-1", "std-a", "node-1", "golden-ssd.node-1", "golden-ssd")
 FULL = Failed(FailureReason.POOL_FULL, "no room on /srv/std-a", permanent=False)
 TAKEN = Failed(FailureReason.VOLUME_CONFLICT, "the name is taken", permanent=True)
 NOWHERE = Unplaceable((Rejection("std-a.node-1", RejectionReason.USED_LIMIT, "91 % used"),))

@@ -5,15 +5,15 @@ from typing import Any
 import pytest
 
 from goldpool.planning.backoff import delay
-from goldpool.planning.capacity import Promised, largest_template_bytes, promised
+from goldpool.planning.ledger import Ledger, Promised
 from tests.unit.planning.builders import a_parent, a_registered_template, a_storage_location, a_volume
 
 ROOT, GOLDEN = a_storage_location("std-a"), a_storage_location()
 
 
-def sums(volumes: list[Any], parents: list[Any], template: Any = None) -> dict[str, Promised]:
-    templates = {"debian-12": template} if template else {}
-    return promised(volumes, parents, [ROOT, GOLDEN], templates)
+def sums(volumes: list[Any], parents: list[Any], *templates: Any) -> dict[str, Promised]:
+    ledger = Ledger.of(volumes, parents, [ROOT, GOLDEN], templates)
+    return {x.metadata.name: ledger.at(x.metadata.name) for x in (ROOT, GOLDEN)}
 
 
 def test_bound_volumes_and_parents_are_promised_and_wishes_are_not() -> None:
@@ -58,14 +58,9 @@ def test_a_parent_is_promised_with_what_is_known(
 
 
 def test_a_parent_of_unknown_size_reserves_the_largest_known() -> None:
-    known = {
-        "big": a_registered_template("big", virtualSize=900),
-        "debian-12": a_registered_template(),
-    }
-    assert (
-        promised([], [a_parent(state="Pending")], [GOLDEN], known)["golden-ssd.node-1"].allocated_bytes == 900
-    )
-    assert largest_template_bytes([]) == 0
+    known = (a_registered_template("big", virtualSize=900), a_registered_template())
+    assert sums([], [a_parent(state="Pending")], *known)["golden-ssd.node-1"].allocated_bytes == 900
+    assert Ledger().unknown == 0
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from goldpool.api.references import Blocker
 from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import StoragePool
 from goldpool.contracts.operations import LocationFacts
-from goldpool.controllers.world import NodeView
 from goldpool.dispatch.mounts import LocationMount
 from goldpool.dispatch.outcome import Outcome
 from goldpool.kube.port import Obj
+from goldpool.planning.snapshot import NodeView
 
 
 @dataclass(frozen=True, slots=True)

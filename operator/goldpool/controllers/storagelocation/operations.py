@@ -5,10 +5,10 @@ from goldpool.contracts.operations import Initialize, LocationFacts, LocationSta
 from goldpool.controllers.backing import tolerations_of
 from goldpool.controllers.naming import OperationIds
 from goldpool.controllers.storagelocation.observed import Observed
-from goldpool.controllers.world import NodeView
 from goldpool.dispatch.mounts import LocationMount
 from goldpool.dispatch.request import Ask, Request
 from goldpool.kube.port import Key
+from goldpool.planning.snapshot import NodeView
 
 
 def ask(

@@ -128,19 +128,16 @@ class VirtualMachineController:
         if o.pod is not None or o.machine.deleting or any(d.volume is None for d in o.disks):
             return o
         draft = Draft.of(o)
-        unbound = [d.volume for d in needing_place(o, draft) if d.volume is not None]
+        unbound = {d.name: d.volume for d in needing_place(o, draft) if d.volume is not None}
         if not unbound or await_templates(o, draft) is not None:
             return o
-        names = {v.metadata.name for v in unbound}
-        bound = [
-            d.volume
+        bound = {
+            d.name: d.volume
             for d in o.disks
-            if d.volume is not None and d.volume.metadata.name not in names and d.volume.spec.storage_id
-        ]
+            if d.volume is not None and d.name not in unbound and d.volume.spec.storage_id
+        }
         avoid_failed_places(o, draft)
-        found = self._landscape.place_machine(
-            o.machine, unbound, bound, root=o.root.volume_name, avoid=draft.get("avoid")
-        )
+        found = self._landscape.place_machine(o.machine, unbound, bound, avoid=draft.get("avoid"))
         if isinstance(found, Unplaceable):
             return replace(o, placement=found)
         parents = {p.parent_location for p in found.disks if p.parent_location}

@@ -9,10 +9,10 @@ from goldpool.api.template import Template
 from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.api.volume import Volume
 from goldpool.controllers.naming import ABANDONED_ANNOTATION, FIRST_USE_ANNOTATION
-from goldpool.controllers.world import NodeView
 from goldpool.dispatch.mounts import LocationMount
 from goldpool.kube.port import Obj
 from goldpool.planning.placement import Placement, Unplaceable
+from goldpool.planning.snapshot import NodeView
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,9 +31,9 @@ from goldpool.controllers.naming import (
     pod_name,
 )
 from goldpool.controllers.virtualmachine.observed import DiskView, Observed
-from goldpool.controllers.world import NodeView
 from goldpool.dispatch.mounts import directory_volume
 from goldpool.kube.port import Obj
+from goldpool.planning.snapshot import NodeView
 
 _GRACE_BEYOND_STOP: Final = 30
 _TMP: Final = "/tmp"  # noqa: S108 - an emptyDir of the pod

@@ -168,7 +168,7 @@ def _bind(o: Observed, draft: Draft, placement: Placement, unbound: list[DiskVie
     effects: list[object] = []
     for disk, token in zip(unbound, o.tokens, strict=False):
         assert disk.volume is not None
-        place = by_name[disk.volume_name]
+        place = by_name[disk.name]
         # One feasible host may be chance on Shared pools: only bytes on a host tie the machine to it.
         pin = place.host or (pinned if tied or place.parent_location in o.local_parents else "")
         effects.append(Bind.of(disk.volume, place, storage_id(token), pin=pin))

@@ -1,0 +1,353 @@
+"""What is promised at each location, kept up to date object by object.
+
+Guarantees after any changes the sums that a new ledger finds in the objects as they are. Keeps a few numbers per object.
+What is promised: bound volumes, parents, and parents that a binding needs and that have no object yet. Objects being
+deleted count until they are gone, because their bytes do.
+"""
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Self, TypeVar
+
+from goldpool.api.parent import Parent, ParentState
+from goldpool.api.storagelocation import StorageLocation
+from goldpool.api.template import Template
+from goldpool.api.volume import Volume
+from goldpool.planning.references import bound, template_of
+from goldpool.planning.reservation import rank
+from goldpool.planning.views import ParentView
+
+Spot = tuple[str, str]
+"""(template, location)"""
+VolumeKey = tuple[str, str]
+"""(namespace, name)"""
+H = TypeVar("H", bound=Hashable)
+V = TypeVar("V", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """Sums at one location; the fields of ``LocationView`` of the same meaning."""
+
+    allocated_bytes: int = 0
+    allocated_iops: int = 0
+    fetching_bytes: int = 0
+    unsized: int = 0
+
+    def __add__(self, other: "Promised") -> "Promised":
+        return Promised(
+            self.allocated_bytes + other.allocated_bytes,
+            self.allocated_iops + other.allocated_iops,
+            self.fetching_bytes + other.fetching_bytes,
+            self.unsized + other.unsized,
+        )
+
+    def __neg__(self) -> "Promised":
+        return Promised(-self.allocated_bytes, -self.allocated_iops, -self.fetching_bytes, -self.unsized)
+
+
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """Bytes; 0 is not known."""
+
+    virtual: int = 0
+    file: int = 0
+
+    @property
+    def largest(self) -> int:
+        return self.virtual or self.file
+
+
+@dataclass(frozen=True, slots=True)
+class _Disk:
+    """A bound volume. ``size`` 0: its template's. ``parent_location`` None: follows from the pool and the host."""
+
+    template: str | None
+    size: int
+    iops: int
+    pool: str
+    host: str
+    parent_pool: str
+    parent_location: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A parent. Bytes; 0 is not known. ``there``: published, so nothing is to be written any more."""
+
+    spot: Spot
+    view: ParentView | None
+    virtual: int
+    file: int
+    expected: int
+    done: int
+    there: bool
+
+
+class Ledger:
+    """``changed_locations`` and ``changed_spots`` collect what the reader has to look at again; he empties them."""
+
+    def __init__(self) -> None:
+        self.changed_locations: set[str] = set()
+        self.changed_spots: set[Spot] = set()
+        self._templates: dict[str, _Template] = {}
+        self.unknown = 0
+        """What a template of unknown size reserves: the largest known one."""
+        self._names: dict[tuple[str, str], str] = {}
+        self._disks: dict[VolumeKey, _Disk] = {}
+        self._copies: dict[str, _Copy] = {}
+        self._charges: dict[Hashable, tuple[tuple[str, Promised], ...]] = {}
+        self._sums: dict[str, Promised] = {}
+        self._needs: dict[VolumeKey, Spot] = {}
+        self._needed_by: dict[Spot, set[VolumeKey]] = {}
+        self._copies_at: dict[Spot, set[str]] = {}
+        self._disks_in: dict[str, set[VolumeKey]] = {}
+        self._disks_of: dict[str, set[VolumeKey]] = {}
+        self._copies_of: dict[str, set[str]] = {}
+        self._volumes_at: dict[str, dict[str, int]] = {}
+
+    @classmethod
+    def of(
+        cls,
+        volumes: Iterable[Volume],
+        parents: Iterable[Parent],
+        locations: Iterable[StorageLocation],
+        templates: Iterable[Template],
+    ) -> Self:
+        ledger = cls()
+        for template in templates:
+            ledger.put_template(template.metadata.name, template)
+        for location in locations:
+            ledger.put_location(location.spec.pool, location.spec.host, location.metadata.name)
+        for parent in parents:
+            ledger.put_parent(parent.metadata.name, parent)
+        for volume in volumes:
+            ledger.put_volume((volume.metadata.namespace, volume.metadata.name), volume)
+        return ledger
+
+    # --- reads
+
+    def at(self, location: str) -> Promised:
+        return self._sums.get(location, Promised())
+
+    def parent_at(self, spot: Spot) -> ParentView | None:
+        """The best copy that counts; where a binding needs one that has no object yet, one that is on its way."""
+        copies = self._copies_at.get(spot)
+        if copies:
+            views = [v for name in copies if (v := self._copies[name].view) is not None]
+            return min(views, key=rank, default=None)
+        return ParentView(*spot, ready=False) if spot in self._needed_by else None
+
+    def parents(self) -> Iterator[ParentView]:
+        """All of ``parent_at``."""
+        for spot in self._copies_at.keys() | self._needed_by.keys():
+            if (view := self.parent_at(spot)) is not None:
+                yield view
+
+    def volumes_of(self, namespace: str) -> Mapping[str, int]:
+        """How many volumes of the namespace lie at each location."""
+        return self._volumes_at.get(namespace, {})
+
+    # --- changes
+
+    def put_location(self, pool: str, host: str, name: str) -> None:
+        """What bindings to the pool and host mean; ``host`` is ``""`` for a Shared pool."""
+        if self._names.get((pool, host)) != name:
+            self._names[pool, host] = name
+            self._recharge_all_in(pool)
+
+    def drop_location(self, pool: str, host: str, name: str) -> None:
+        """No binding means it any more; one that has taken its place stays."""
+        if self._names.get((pool, host)) == name:
+            del self._names[pool, host]
+            self._recharge_all_in(pool)
+
+    def _recharge_all_in(self, pool: str) -> None:
+        for key in [*self._disks_in.get(pool, ())]:
+            self._recharge(key)
+
+    def put_template(self, name: str, template: Template | None) -> None:
+        before, unknown = self._templates.get(name), self.unknown
+        if template is None:
+            self._templates.pop(name, None)
+        else:
+            status = template.status
+            self._templates[name] = _Template(status.virtual_size or 0, status.size or 0)
+        if self._templates.get(name) == before:
+            return
+        self.unknown = max((t.largest for t in self._templates.values()), default=0)
+        concerned = {name}
+        if self.unknown != unknown:
+            named = self._disks_of.keys() | self._copies_of.keys()
+            concerned |= {n for n in named if not self._template(n).largest}
+        for each in concerned:
+            for key in [*self._disks_of.get(each, ())]:
+                self._recharge(key)
+            for copy in [*self._copies_of.get(each, ())]:
+                self._charge_copy(copy)
+
+    def put_parent(self, name: str, parent: Parent | None) -> None:
+        before = self._copies.pop(name, None)
+        if before is not None:
+            _drop(self._copies_at, before.spot, name)
+            _drop(self._copies_of, before.spot[0], name)
+        if parent is not None:
+            spot = parent.spec.template, parent.spec.location
+            self._copies[name] = _copy(parent)
+            self._copies_at.setdefault(spot, set()).add(name)
+            self._copies_of.setdefault(spot[0], set()).add(name)
+        self._charge_copy(name)
+        for spot in {c.spot for c in (before, self._copies.get(name)) if c is not None}:
+            self._charge_need(spot)
+            self.changed_spots.add(spot)
+
+    def put_volume(self, key: VolumeKey, volume: Volume | None) -> None:
+        """What is not bound is nobody's promise."""
+        found = _disk(volume) if volume is not None else None
+        before = self._disks.get(key)
+        if before == found:
+            return
+        if before is not None:
+            for pool in {before.pool, before.parent_pool}:
+                _drop(self._disks_in, pool, key)
+            if before.template is not None:
+                _drop(self._disks_of, before.template, key)
+            del self._disks[key]
+        if found is not None:
+            self._disks[key] = found
+            for pool in {found.pool, found.parent_pool}:
+                self._disks_in.setdefault(pool, set()).add(key)
+            if found.template is not None:
+                self._disks_of.setdefault(found.template, set()).add(key)
+        self._recharge(key)
+
+    # --- sums
+
+    def _recharge(self, key: VolumeKey) -> None:
+        disk = self._disks.get(key)
+        at, spot = None, None
+        if disk is not None:
+            at = self._location(disk.pool, disk.host)
+            above = disk.parent_location or self._location(disk.parent_pool, disk.host)
+            if disk.template is not None and above is not None:
+                spot = (disk.template, above)
+        self._count(key, at)
+        before = self._needs.pop(key, None)
+        if before is not None:
+            _drop(self._needed_by, before, key)
+        if spot is not None:
+            self._needs[key] = spot
+            self._needed_by.setdefault(spot, set()).add(key)
+        charge = Promised()
+        if disk is not None:
+            size = disk.size or self._template(disk.template or "").largest or self.unknown
+            charge = Promised(size, disk.iops, 0, 0 if size else 1)
+        self._set(key, at, charge)
+        for changed in {before, spot} - {None}:
+            assert changed is not None
+            self._charge_need(changed)
+            self.changed_spots.add(changed)
+
+    def _count(self, key: VolumeKey, at: str | None) -> None:
+        before = self._charges.get(key)
+        counts = self._volumes_at.setdefault(key[0], {})
+        if before:
+            old = before[0][0]
+            counts[old] -= 1
+            if not counts[old]:
+                del counts[old]
+        if at is not None:
+            counts[at] = counts.get(at, 0) + 1
+        if not counts:
+            del self._volumes_at[key[0]]
+
+    def _charge_need(self, spot: Spot) -> None:
+        """A copy that bindings need and that has no object yet is charged once, however many need it."""
+        charge = None
+        if spot in self._needed_by and spot not in self._copies_at:
+            template = self._template(spot[0])
+            charge = Promised(template.largest or self.unknown, 0, template.file)
+        self._set(("need", *spot), spot[1] if charge is not None else None, charge or Promised())
+
+    def _charge_copy(self, name: str) -> None:
+        copy = self._copies.get(name)
+        if copy is None:
+            self._set(("copy", name), None, Promised())
+            return
+        template = self._template(copy.spot[0])
+        size = copy.virtual or template.largest or copy.file or copy.expected or self.unknown
+        coming = 0 if copy.there else max(0, (copy.expected or template.file) - copy.done)
+        self._set(("copy", name), copy.spot[1], Promised(size, 0, coming))
+
+    def _set(self, owner: Hashable, at: str | None, charge: Promised) -> None:
+        now = ((at, charge),) if at is not None else ()
+        before = self._charges.get(owner, ())
+        if before == now:
+            return
+        for location, amount in before:
+            self._add(location, -amount)
+        for location, amount in now:
+            self._add(location, amount)
+        if now:
+            self._charges[owner] = now
+        else:
+            del self._charges[owner]
+
+    def _add(self, location: str, more: Promised) -> None:
+        found = self.at(location) + more
+        self.changed_locations.add(location)
+        if found == Promised():
+            self._sums.pop(location, None)
+        else:
+            self._sums[location] = found
+
+    def _location(self, pool: str, host: str) -> str | None:
+        return self._names.get((pool, host)) or self._names.get((pool, ""))
+
+    def _template(self, name: str) -> _Template:
+        return self._templates.get(name, _Template())
+
+
+def _copy(parent: Parent) -> _Copy:
+    spec, status = parent.spec, parent.status
+    view = None
+    if not parent.deleting and status.state is not ParentState.RETIRING:  # what may go cannot be counted on
+        view = ParentView(
+            spec.template,
+            spec.location,
+            ready=status.state is ParentState.READY,
+            failed=status.state is ParentState.FAILED,
+        )
+    return _Copy(
+        (spec.template, spec.location),
+        view,
+        virtual=status.virtual_size or 0,
+        file=status.size or 0,
+        expected=status.expected or 0,
+        done=status.done or 0,
+        there=status.state in (ParentState.PUBLISHED, ParentState.READY, ParentState.RETIRING),
+    )
+
+
+def _disk(volume: Volume) -> _Disk | None:
+    """None for what is not bound: a wish promises nothing."""
+    place, status = volume.spec.placement, volume.status
+    if not bound(volume) or place is None:
+        return None
+    current = status.storage_id == volume.spec.storage_id
+    return _Disk(
+        template=template_of(volume),
+        size=volume.spec.size or status.capacity or 0,
+        iops=volume.spec.iops or 0,
+        pool=place.pool or "",
+        host=place.host or "",
+        parent_pool=place.parent_pool or place.pool or "",
+        parent_location=(status.parent_location or None) if current else None,
+    )
+
+
+def _drop(sets: dict[H, set[V]], key: H, member: V) -> None:
+    members = sets[key]
+    members.discard(member)
+    if not members:
+        del sets[key]
