@@ -47,7 +47,7 @@ format: venv ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-generate: venv ## Write anew what is derived from code: CRDs, RBAC, docs/metrics.md
+generate: venv ## Write anew what is derived: CRDs, RBAC, the dashboard, docs/metrics.md, the chart's README
 	$(BIN)/python -m hack.generate
 
 unit: venv packages ## Run the unit tests (real qemu-img, files, a loopback HTTP server; no cluster)

@@ -56,6 +56,7 @@ def dispatch_settings(settings: Settings) -> DispatchSettings:
         namespace=settings.data_namespace,
         service_account=settings.service_account,
         image_pull_policy=settings.image_pull_policy,
+        priority_class=settings.job_priority_class,
         deadline_seconds=settings.job_deadline_seconds,
         start_seconds=settings.job_start_seconds,
         limits=DispatchLimits(

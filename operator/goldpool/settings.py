@@ -40,7 +40,11 @@ class Settings(BaseModel):
     memory_per_disk_bytes: int = Field(
         default=64 << 20, description="QEMU's table caches: up to 32 MiB for each of a child's two layers"
     )
-    pod_priority_class: str = ""
+    job_priority_class: str = Field(default="", description="of storage Jobs; empty for none")
+    pod_priority_class: str = Field(default="", description="of machines that name none; empty for none")
+    allowed_priority_classes: Annotated[tuple[str, ...], BeforeValidator(_comma_list)] = Field(
+        default=(), description="what a machine's spec.priorityClassName may be"
+    )
     log_format: str = Field(default="auto", pattern="^(auto|json|console)$")
     trash_seconds: int = Field(default=3600, ge=0)
     workers: int = Field(default=32, ge=1)

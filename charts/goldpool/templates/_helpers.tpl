@@ -27,6 +27,9 @@ app.kubernetes.io/part-of: goldpool
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "goldpool.serviceAccountName" -}}
@@ -39,6 +42,47 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- fail (printf "dataNamespace.name: %s is the operator's own namespace; machines and storage Jobs need another one" .Release.Namespace) }}
 {{- end }}
 {{- .Values.dataNamespace.name }}
+{{- end }}
+
+{{/* Names of priority classes: (list $ "storage" OWN) gives OWN, else the one the chart makes, else nothing. */}}
+{{- define "goldpool.priorityClass" -}}
+{{- $root := index . 0 }}
+{{- if index . 2 }}
+{{- index . 2 }}
+{{- else if $root.Values.priorityClasses.create }}
+{{- printf "%s-%s" (include "goldpool.fullname" $root) (index . 1) }}
+{{- end }}
+{{- end }}
+
+{{/* What a monitor's endpoint has beside its port. */}}
+{{- define "goldpool.scrape" -}}
+interval: {{ .interval }}
+scrapeTimeout: {{ .scrapeTimeout }}
+{{- with .relabelings }}
+relabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .metricRelabelings }}
+metricRelabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* An egress rule of a NetworkPolicy; networkPolicy is given. */}}
+{{- define "goldpool.dns" -}}
+{{- with .dnsTo }}
+- to:
+    {{- toYaml . | nindent 4 }}
+  ports:
+    - {port: 53, protocol: UDP}
+    - {port: 53, protocol: TCP}
+{{- end }}
+{{- end }}
+
+{{- define "goldpool.ports" -}}
+{{- range . }}
+- {port: {{ int . }}, protocol: TCP}
+{{- end }}
 {{- end }}
 
 {{/* The operator's settings, name to value. Every value of the chart that is a setting is here and nowhere else. */}}
@@ -59,6 +103,9 @@ GOLDPOOL_FETCH_MAX_BYTES: {{ int64 .Values.fetch.maxBytes | quote }}
 GOLDPOOL_API_QPS: {{ int64 .Values.api.qps | quote }}
 GOLDPOOL_API_BURST: {{ int64 .Values.api.burst | quote }}
 GOLDPOOL_HEALTH_PORT: "8080"
+GOLDPOOL_JOB_PRIORITY_CLASS: {{ include "goldpool.priorityClass" (list . "storage" .Values.priorityClasses.storage) | quote }}
+GOLDPOOL_POD_PRIORITY_CLASS: {{ include "goldpool.priorityClass" (list . "machines" .Values.priorityClasses.machines) | quote }}
+GOLDPOOL_ALLOWED_PRIORITY_CLASSES: {{ join "," .Values.priorityClasses.allowed | quote }}
 {{- end }}
 
 {{/* They and the free ones, as a container's env. */}}

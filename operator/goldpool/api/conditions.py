@@ -78,6 +78,7 @@ class Reason(StrEnum):
     VOLUME_RESTORED = "VolumeRestored"
     VOLUME_FAILED = "VolumeFailed"
     SIZE_TOO_SMALL = "SizeTooSmall"
+    PRIORITY_CLASS_NOT_ALLOWED = "PriorityClassNotAllowed"
     START_FAILED = "StartFailed"
     GUEST_PAUSED = "GuestPaused"
     STORAGE_PAUSED = "StoragePaused"
@@ -141,6 +142,7 @@ EXPLANATIONS: Final[dict[Reason, str]] = {
     Reason.VOLUME_RESTORED: "The object was restored from a backup: its disk belongs to the object it was made for.",
     Reason.VOLUME_FAILED: "The disk could not be made.",
     Reason.SIZE_TOO_SMALL: "The disk must not be smaller than its template's virtual size.",
+    Reason.PRIORITY_CLASS_NOT_ALLOWED: "An administrator has not allowed machines to name that priority class.",
     Reason.START_FAILED: "The pod could not start the guest; another place is tried.",
     Reason.GUEST_PAUSED: "QEMU does not say that the guest runs, and not why.",
     Reason.STORAGE_PAUSED: "A pool is full or failing: QEMU paused the guest, and it goes on by itself when writes succeed.",

@@ -268,6 +268,8 @@ Duration = Annotated[
 """Seconds in Python; ``^([0-9]+(ms|s|m|h))+$`` outside."""
 
 NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+SUBDOMAIN_PATTERN: Final = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"
+"""Of names that need not fit a label, like a PriorityClass's."""
 Name = Annotated[str, StringConstraints(max_length=63, pattern=NAME_PATTERN)]
 """The name of another object: a DNS label."""
 LABEL_NAME: Final = Rule(

@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints
 
 from goldpool.api.model import (
     NAME_PATTERN,
+    SUBDOMAIN_PATTERN,
     ApiModel,
     Bytes,
     Column,
@@ -92,6 +93,13 @@ class VirtualMachineSpec(ApiModel):
     ] = Field(default={}, description="Labels a node must carry to run the machine.")
     tolerations: Annotated[list[Toleration], ListAtomic(), Field(max_length=16)] = Field(
         default=[], description="Taints the machine tolerates."
+    )
+    priority_class_name: (
+        Annotated[str, StringConstraints(max_length=253, pattern=SUBDOMAIN_PATTERN)] | None
+    ) = Field(
+        default=None,
+        description="PriorityClass of the machine's pod: one that the chart's priorityClasses.allowed lists. Takes effect "
+        "at the next start.",
     )
     golden_policy: GoldenPolicy = Field(
         default=GoldenPolicy.REQUIRED,

@@ -97,6 +97,7 @@ def _pod(requests: Sequence[Request], settings: DispatchSettings) -> dict[str, A
         "serviceAccountName": settings.service_account,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
+        **({"priorityClassName": settings.priority_class} if settings.priority_class else {}),
         "affinity": _on_node(first.host),
         "tolerations": [*cordoned, *(dict(toleration) for toleration in first.tolerations)],
         "securityContext": _pod_security(as_root=as_root),

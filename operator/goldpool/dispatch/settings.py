@@ -34,6 +34,8 @@ class DispatchSettings:
     namespace: str = "goldpool-data"
     service_account: str = "goldpool-workload"
     image_pull_policy: str = "IfNotPresent"
+    priority_class: str = ""
+    """Empty for none."""
     command: tuple[str, ...] = ()
     requests: dict[str, str] = field(default_factory=lambda: {"cpu": "20m", "memory": "48Mi"})
     memory_limit: str = "512Mi"

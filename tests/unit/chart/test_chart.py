@@ -60,6 +60,57 @@ VALUE_SETS: dict[str, Document] = {
     "unguarded": {"uninstallGuard": {"enabled": False}},
     "monitored": {"metrics": {"service": {"port": 9090, "annotations": {"a": "b"}, "labels": {"c": "d"}}}},
     "subchart": {"global": {"anything": 1}},
+    "watched": {
+        "metrics": {
+            "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+            "prometheusRule": {"enabled": True, "runbookURL": "https://runbooks.example/goldpool/",
+                               "disabled": ["GoldpoolCacheCorrected"], "alertLabels": {"team": "a"}},
+            "dashboard": {"enabled": True, "namespace": "monitoring"},
+        }
+    },
+    "watched by pods": {
+        "metrics": {
+            "service": {"enabled": False},
+            "podMonitor": {"enabled": True, "interval": "1m",
+                           "relabelings": [{"action": "labeldrop", "regex": "pod"}],
+                           "metricRelabelings": [{"sourceLabels": ["host"], "targetLabel": "node"}]},
+        }
+    },
+    "restricted": {
+        "networkPolicy": {
+            "enabled": True,
+            "dnsTo": [{"ipBlock": {"cidr": "198.51.100.10/32"}}],
+            "operator": {"metricsFrom": [{"namespaceSelector": {"matchLabels": {"a": "b"}}, "podSelector": {}}],
+                         "apiServerTo": [{"ipBlock": {"cidr": "192.0.2.1/32"}}], "apiServerPorts": [6443]},
+            "fetches": {"to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}], "ports": [443]},
+            "machines": {"ingressFrom": [{"podSelector": {"matchLabels": {"role": "proxy"}}}], "egressTo": []},
+        },
+        "priorityClasses": {"values": {"machines": -10}, "allowed": ["urgent"]},
+        "commonLabels": {"team": "a"},
+    },
+    "cut off": {
+        "networkPolicy": {"enabled": True, "dnsTo": [], "operator": {"metricsFrom": [], "apiServerTo": []},
+                          "fetches": {"to": [], "ports": []}, "machines": {"ingressFrom": [], "egressTo": []}},
+    },
+    "foreign classes": {
+        "priorityClassName": "a", "priorityClasses": {"create": False, "storage": "b", "machines": "c"},
+    },
+    "spread": {
+        "topologySpreadConstraints": [
+            {"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule",
+             "labelSelector": {"matchLabels": {"a": "b"}}},
+        ],
+    },
+    "everything off": {
+        "crds": {"enabled": False},
+        "uninstallGuard": {"enabled": False},
+        "dataNamespace": {"create": False},
+        "metrics": {"service": {"enabled": False}},
+        "rbac": {"aggregate": False},
+        "admission": {"protectBindings": False},
+        "priorityClasses": {"create": False},
+        "replicas": 1,
+    },
 }  # fmt: skip
 
 each_value_set = pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS.keys())
@@ -80,6 +131,8 @@ def test_every_object_is_whole_and_named_once(values: Document) -> None:
         assert document["apiVersion"]
         assert document["metadata"]["labels"]["app.kubernetes.io/part-of"] == "goldpool"
         assert document["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "Helm"
+        if document["kind"] != "CustomResourceDefinition":
+            assert document["metadata"]["labels"].items() >= values.get("commonLabels", {}).items()
 
 
 @pytest.mark.parametrize(
@@ -99,6 +152,28 @@ def test_every_object_is_whole_and_named_once(values: Document) -> None:
         ({"settings": {"GOLDPOOL_API_QPS": "1"}}, "GOLDPOOL_API_QPS"),
         ({"settings": {"GOLDPOOL_NAMESPACE": "a"}}, "GOLDPOOL_NAMESPACE"),
         ({"dataNamespace": {"name": NAMESPACE}}, "dataNamespace.name"),
+        ({"commonLabels": {"app.kubernetes.io/name": "other"}}, "app.kubernetes.io/name"),
+        ({"metrics": {"serviceMonitor": {"enabled": True, "interval": "often"}}}, "interval"),
+        (
+            {"metrics": {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}},
+            "metrics.podMonitor.enabled",
+        ),
+        (
+            {"metrics": {"service": {"enabled": False}, "serviceMonitor": {"enabled": True}}},
+            "metrics.service.enabled",
+        ),
+        ({"metrics": {"prometheusRule": {"enabled": True, "disabled": ["GoldpoolNone"]}}}, "GoldpoolNone"),
+        ({"networkPolicy": {"fetches": {"to": ["203.0.113.0/24"]}}}, "networkPolicy"),
+        ({"networkPolicy": {"fetches": {"to": [{}]}}}, "networkPolicy"),
+        ({"networkPolicy": {"fetches": {"to": [{"ipBlock": {"cidr": "203.0.113.1"}}]}}}, "networkPolicy"),
+        (
+            {"networkPolicy": {"fetches": {"to": [{"ipBlock": {"cidr": "::/0"}, "podSelector": {}}]}}},
+            "networkPolicy",
+        ),
+        ({"networkPolicy": {"machines": {"ingress": []}}}, "ingress"),
+        ({"priorityClasses": {"values": {"operator": 2000000000}}}, "priorityClasses"),
+        ({"priorityClasses": {"allowed": ["Not A Name"]}}, "priorityClasses"),
+        ({"topologySpreadConstraints": [{"maxSkew": 0}]}, "topologySpreadConstraints"),
     ],
 )
 def test_values_that_cannot_be_meant_are_refused_by_name(values: Document, named: str) -> None:
@@ -117,11 +192,25 @@ def objects_in(schema: Document, path: str = "") -> Iterator[tuple[str, Document
         yield from objects_in(inner, f"{path}.{name}")
     if isinstance(schema.get("items"), dict):
         yield from objects_in(schema["items"], f"{path}[]")
+    for name, inner in schema.get("definitions", {}).items():
+        yield from objects_in(inner, name)
 
 
 def test_the_schema_is_closed_everywhere() -> None:
     assert [
         path for path, schema in objects_in(SCHEMA) if schema.get("additionalProperties") is not False
+    ] == []
+
+
+def test_every_value_has_a_type_and_explains_itself() -> None:
+    def said(schema: Document) -> bool:
+        return "$ref" in schema or ("description" in schema and bool({"type", "enum"} & schema.keys()))
+
+    assert [
+        f"{path}.{name}"
+        for path, schema in objects_in(SCHEMA)
+        for name, inner in schema.get("properties", {}).items()
+        if not said(inner)
     ] == []
 
 
@@ -208,10 +297,13 @@ def test_every_variable_is_a_setting_of_the_operator(values: Document) -> None:
 
 
 def test_the_charts_defaults_are_the_operators() -> None:
-    """Whoever runs the operator without the chart gets the same; only logs are for people there."""
+    """Whoever runs the operator without the chart gets the same; only logs are for people there, and there are no
+    priority classes."""
     given = Settings.from_environment(environment())
-    assert given.model_copy(update={"log_format": "auto"}) == Settings()
+    without = {"log_format": "auto", "job_priority_class": "", "pod_priority_class": ""}
+    assert given.model_copy(update=without) == Settings()
     assert given.log_format == "json"
+    assert (given.job_priority_class, given.pod_priority_class) == ("goldpool-storage", "goldpool-machines")
 
 
 def test_values_reach_the_operator() -> None:

@@ -34,6 +34,7 @@ PODS = PodSettings(
     pull_policy="IfNotPresent",
     service_account="goldpool-workload",
     priority_class="",
+    allowed_priority_classes=(),
     cpu_allocation_ratio=10,
     memory_overhead_bytes=1 << 28,
     memory_per_disk_bytes=1 << 26,

@@ -1,5 +1,6 @@
 """The steps to a machine's start."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ from tests.unit.controllers.builders import (
     a_volume,
     ago,
 )
-from tests.unit.controllers.machines import MINE, a_claim, a_disk, a_ready_disk, observed
+from tests.unit.controllers.machines import MINE, PODS, a_claim, a_disk, a_ready_disk, observed
 from tests.unit.controllers.reading import (
     effects_of,
     field,
@@ -70,6 +71,27 @@ def test_the_finalizer_comes_before_the_first_write() -> None:
 
 
 # -- the root volume
+
+
+@pytest.mark.parametrize(
+    ("wanted", "allowed", "refusal"),
+    [
+        (None, (), None),
+        ("fast", ("slow", "fast"), None),
+        ("fast", ("slow", "calm"), "fast is not allowed here; allowed is one of slow, calm"),
+        ("fast", (), "fast is not allowed here; allowed is none"),
+    ],
+)
+def test_a_machine_names_only_priority_classes_that_are_allowed(
+    wanted: str | None, allowed: tuple[str, ...], refusal: str | None
+) -> None:
+    machine = a_machine(spec={"priorityClassName": wanted} if wanted else {})
+    seen = plan(with_root(None, machine, pods=replace(PODS, allowed_priority_classes=allowed)))
+    assert (reason(seen) == "PriorityClassNotAllowed") is (refusal is not None)
+    if refusal is not None:
+        assert refusal in message(seen)
+        assert is_stalled(seen)
+        assert not seen.effects
 
 
 def test_a_root_volume_is_made_for_this_very_machine() -> None:

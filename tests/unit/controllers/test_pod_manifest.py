@@ -1,6 +1,7 @@
 """What a machine's pod may see and do."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -203,3 +204,16 @@ def test_node_loss_never_evicts_it_and_the_pools_tolerations_are_its_own() -> No
         "storage",
     ]
     assert all("tolerationSeconds" not in t for t in found)
+
+
+@pytest.mark.parametrize(
+    ("own", "default", "expected"),
+    [(None, "", None), (None, "calm", "calm"), ("fast", "calm", "fast"), ("fast", "", "fast")],
+)
+def test_a_machines_own_priority_class_goes_before_the_default(
+    own: str | None, default: str, expected: str | None
+) -> None:
+    machine = a_machine(spec={"priorityClassName": own} if own else {})
+    disk = a_ready_disk()
+    o = observed(machine, disk, pods=replace(PODS, priority_class=default))
+    assert spec_of(o).get("priorityClassName") == expected

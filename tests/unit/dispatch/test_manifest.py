@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +155,10 @@ def test_a_fetchs_name_is_a_label_and_its_own(parent: str) -> None:
 def test_a_job_of_somebody_else_is_refused(metadata: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         record.read_record({"metadata": {"name": "other", **metadata}})
+
+
+@pytest.mark.parametrize("given", ["", "goldpool-storage"])
+def test_a_job_has_the_priority_class_that_is_set(given: str) -> None:
+    requests = [a_request(a_probe())]
+    job = manifest.job(a_record(requests), requests, replace(SETTINGS, priority_class=given))
+    assert pod_of(job).get("priorityClassName", "") == given

@@ -46,6 +46,7 @@ class VirtualMachineController:
             pull_policy=settings.image_pull_policy,
             service_account=settings.service_account,
             priority_class=settings.pod_priority_class,
+            allowed_priority_classes=settings.allowed_priority_classes,
             cpu_allocation_ratio=settings.cpu_allocation_ratio,
             memory_overhead_bytes=settings.memory_overhead_bytes,
             memory_per_disk_bytes=settings.memory_per_disk_bytes,

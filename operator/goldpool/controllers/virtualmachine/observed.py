@@ -74,6 +74,8 @@ class PodSettings:
     pull_policy: str
     service_account: str
     priority_class: str
+    """Of machines that name none; empty for none."""
+    allowed_priority_classes: tuple[str, ...]
     cpu_allocation_ratio: int
     memory_overhead_bytes: int
     memory_per_disk_bytes: int

@@ -49,6 +49,7 @@ def pod_manifest(o: Observed) -> Obj:
     volumes, mounts = _storage(o.disks)
     memory = spec.memory + settings.memory_overhead_bytes + settings.memory_per_disk_bytes * len(o.disks)
     root_lease = o.root.lease or {}
+    priority = spec.priority_class_name or settings.priority_class
     labels = {k: v for k, v in metadata.labels.items() if not k.startswith(RESERVED_PREFIXES)}
     container = {
         "name": "machine",
@@ -130,7 +131,7 @@ def pod_manifest(o: Observed) -> Obj:
                 "runAsGroup": 107,
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
-            **({"priorityClassName": settings.priority_class} if settings.priority_class else {}),
+            **({"priorityClassName": priority} if priority else {}),
             "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": _affinity(o)}},
             "tolerations": _tolerations(o),
             "containers": [container],

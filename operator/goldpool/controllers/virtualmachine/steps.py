@@ -25,6 +25,16 @@ from goldpool.planning.placement import Placement, Unplaceable
 from goldpool.planning.references import template_of
 
 
+def heed_priority_class(o: Observed, draft: Draft) -> Plan | None:
+    """Whoever may name any class may evict everybody else's pods."""
+    wanted, allowed = o.machine.spec.priority_class_name, o.pods.allowed_priority_classes
+    if wanted is None or wanted in allowed:
+        return None
+    choice = f"one of {', '.join(allowed)}" if allowed else "none, and that field is to be removed"
+    message = f"spec.priorityClassName: {wanted} is not allowed here; allowed is {choice}"
+    return Plan(status=draft.status(stalled(Reason.PRIORITY_CLASS_NOT_ALLOWED, message), "Failed"))
+
+
 def await_root(o: Observed, draft: Draft) -> Plan | None:
     root, spec = o.root, o.machine.spec.root_volume
     if root.volume is not None and root.volume.deleting:
@@ -289,6 +299,7 @@ def _if_abandoned(o: Observed, disk: DiskView) -> str:
 
 
 STEPS: Final[tuple[Callable[[Observed, Draft], Plan | None], ...]] = (
+    heed_priority_class,
     await_root,
     await_attached,
     heed_failures,
