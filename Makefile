@@ -5,7 +5,7 @@ PYTEST = $(BIN)/pytest
 # The cluster's KUBECONFIG, PATH (kubectl, helm) and addresses, for the rest of the line.
 WITH_CLUSTER = eval "$$($(PYTHON) -m hack.cluster env)"
 # Directories of tests whose types mypy holds, too.
-TYPED_TESTS := tests/e2e $(addprefix tests/unit/,api chart cli controllers dispatch engine hack kube planning runtime worker) \
+TYPED_TESTS := tests/e2e tests/bench $(addprefix tests/unit/,api bench chart cli controllers dispatch engine hack kube planning runtime worker) \
 	$(addprefix tests/cluster/,api dispatch engine)
 
 .DEFAULT_GOAL := help
@@ -59,6 +59,13 @@ cluster: venv ## Run the tests that need an API server; wants `make cluster-up c
 
 e2e: venv packages ## Run the tests that boot machines; wants `make cluster-up chart`
 	@$(WITH_CLUSTER); $(PYTEST) tests/e2e
+
+.PHONY: bench bench-check
+bench: venv packages ## Measure, as ratios to Kubernetes alone; ONLY="volumes startup", JSON=FILE
+	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json $(JSON))
+
+bench-check: venv packages ## The same, and fail where a figure is above its calibrated threshold
+	@$(BIN)/python -m tests.bench --check $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json $(JSON))
 
 ##@ The development cluster
 .PHONY: cluster-up cluster-down cluster-status cluster-env images load chart

@@ -79,6 +79,13 @@ class Api:
             if refused.status != 404:
                 raise
 
+    def delete_all(self, kind: str, namespace: str = "", labels: str = "") -> None:
+        """Until none is left; none may have a finalizer. In portions, so that no request takes long."""
+        selected = {"labelSelector": labels} if labels else {}
+        path = _path(kind, namespace)
+        while self._call("GET", f"{path}?{urlencode({**selected, 'limit': 1})}")["items"]:
+            self._call("DELETE", f"{path}?{urlencode({**selected, 'limit': 500})}")
+
     def log(self, pod: str, namespace: str = DATA_NAMESPACE) -> str:
         """What the pod's container wrote so far; empty while it has not started."""
         answer = self._pool.request("GET", f"{self._host}{_path('Pod', namespace, pod)}/log")

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -35,8 +36,8 @@ TIMES: Final = {
 class OperatorProcess:
     """Started anew whenever it ends by itself, as a kubelet would; not after ``kill``, until ``start``."""
 
-    def __init__(self, log: Path, kubeconfig: Path) -> None:
-        self._log, self._kubeconfig = log, kubeconfig
+    def __init__(self, log: Path, kubeconfig: Path, times: Mapping[str, str] = TIMES) -> None:
+        self._log, self._kubeconfig, self._times = log, kubeconfig, times
         self._process: subprocess.Popen[bytes] | None = None
         self._wanted = False
         self._lock = threading.RLock()
@@ -101,7 +102,7 @@ class OperatorProcess:
 
     def _spawn(self) -> None:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("GOLDPOOL_")}
-        environment |= {f"GOLDPOOL_{name}": value for name, value in TIMES.items()}
+        environment |= {f"GOLDPOOL_{name}": value for name, value in self._times.items()}
         environment |= {
             "KUBECONFIG": str(self._kubeconfig),
             "PYTHONPATH": str(ROOT / "operator"),
