@@ -15,7 +15,7 @@ import yaml
 from hack.guests import bootsector, linux
 from hack.guests.__main__ import write_bootsector
 from hack.images import cache
-from tests.e2e import tidy
+from tests.e2e import leadership, tidy
 from tests.e2e.api import SYSTEM_NAMESPACE, Api, Refused
 from tests.e2e.deployment import scaled_to_zero
 from tests.e2e.nodes import ROOT, Nodes
@@ -94,7 +94,8 @@ def operator(
     """The only operator while tests run: the Deployment's comes back after them."""
     tidy.wipe(nodes)  # what a run that was interrupted left
     with scaled_to_zero(api):
-        process = OperatorProcess(tmp_path_factory.mktemp("log") / "operator.log", operator_kubeconfig)
+        log = tmp_path_factory.mktemp("log") / "operator.log"
+        process = OperatorProcess(log, operator_kubeconfig, after_death=lambda: leadership.free(api))
         process.start()
         process.await_ready()
         try:

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -27,17 +27,25 @@ TIMES: Final = {
     "FETCH_CONNECT_SECONDS": "3",
     "FETCH_IDLE_SECONDS": "5",
     "SWEEP_SECONDS": "20",
-    "LEASE_SECONDS": "4",
-    "LEASE_RENEW_SECONDS": "3",
-    "LEASE_RETRY_SECONDS": "0.5",
 }
 
 
 class OperatorProcess:
-    """Started anew whenever it ends by itself, as a kubelet would; not after ``kill``, until ``start``."""
+    """Started anew whenever it ends by itself, as a kubelet would (``restarts``); not after ``kill``, until ``start``.
+    ``times`` are settings. ``after_death`` is called when it was killed."""
 
-    def __init__(self, log: Path, kubeconfig: Path, times: Mapping[str, str] = TIMES) -> None:
-        self._log, self._kubeconfig, self._times = log, kubeconfig, times
+    def __init__(
+        self,
+        log: Path,
+        kubeconfig: Path,
+        *,
+        name: str = "e2e",
+        times: Mapping[str, str] = TIMES,
+        restarts: bool = True,
+        after_death: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._log, self._kubeconfig, self._name = log, kubeconfig, name
+        self._times, self._restarts, self._after_death = times, restarts, after_death
         self._process: subprocess.Popen[bytes] | None = None
         self._wanted = False
         self._lock = threading.RLock()
@@ -59,6 +67,22 @@ class OperatorProcess:
             if self._process is not None:
                 self._process.send_signal(signal.SIGKILL)
                 self._process.wait()
+        self._after_death()
+
+    def freeze(self) -> None:
+        """SIGSTOP: it does nothing, knows nothing of it, and its connections stand."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def ended(self) -> int | None:
+        """Its exit code, if it has ended."""
+        assert self._process is not None
+        with self._lock:
+            return self._process.poll()
 
     def stop(self) -> None:
         """SIGTERM, as a kubelet stops it."""
@@ -82,6 +106,14 @@ class OperatorProcess:
             except OSError:
                 time.sleep(0.2)
         raise AssertionError(f"the operator is not ready; {self.tail()}")
+
+    def role(self) -> str:
+        """``leading`` or ``standby``; empty while it is not ready, or not there."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/readyz", timeout=5) as answer:
+                return str(answer.read().decode().removeprefix("ok: ").strip())
+        except OSError:
+            return ""
 
     def passes(self, controller: str) -> float:
         """How many passes the controller made since the process began."""
@@ -107,7 +139,7 @@ class OperatorProcess:
             "KUBECONFIG": str(self._kubeconfig),
             "PYTHONPATH": str(ROOT / "operator"),
             "GOLDPOOL_HEALTH_PORT": str(self._port),
-            "GOLDPOOL_POD_NAME": "e2e",
+            "GOLDPOOL_POD_NAME": self._name,
             "GOLDPOOL_LOG_FORMAT": "json",
         }
         with self._log.open("ab") as log:
@@ -119,7 +151,12 @@ class OperatorProcess:
         while True:
             time.sleep(0.5)
             with self._lock:
-                if self._wanted and self._process is not None and self._process.poll() is not None:
+                if (
+                    self._restarts
+                    and self._wanted
+                    and self._process is not None
+                    and self._process.poll() is not None
+                ):
                     self.own_ends += 1
                     self._spawn()
 
