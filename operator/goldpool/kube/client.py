@@ -5,6 +5,7 @@ import asyncio
 import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
@@ -12,6 +13,7 @@ from kubernetes.aio.client import Configuration
 
 from goldpool.kube import errors
 from goldpool.kube.config import load_configuration
+from goldpool.kube.execution import PROTOCOL, Execution
 from goldpool.kube.port import Expired, Key, Obj, Propagation, Resource, Unavailable, WatchEvent
 from goldpool.kube.ratelimit import TokenBucket
 from goldpool.kube.transport import APPLY, JSON, MERGE, METADATA_ONLY, Call, Observe, Transport, parse
@@ -168,6 +170,20 @@ class KubeClient:
         call = Call("GET", _log_path(name, namespace), {"follow": "true"})
         async for line in self._http.lines(call, total=None):
             yield line.decode("utf-8", "replace")
+
+    @asynccontextmanager
+    async def execute(
+        self, pod: str, namespace: str, container: str, argv: Sequence[str]
+    ) -> AsyncIterator[Execution]:
+        """A program in a container, with stdin and without a terminal. It lives until it ends or the block does.
+
+        Raises NotFound and Forbidden; the latter without the server's sentence.
+        """
+        query = [(name, "true") for name in ("stdin", "stdout", "stderr")]
+        query += [("container", container), *(("command", word) for word in argv)]
+        path = f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}/exec"
+        async with self._http.socket(path, query, PROTOCOL) as socket:
+            yield Execution(socket)
 
     # --- writes
 

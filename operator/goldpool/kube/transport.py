@@ -1,9 +1,11 @@
 """One HTTP request to the API server: ``kubernetes.aio``'s authentication, TLS and pool, and our errors."""
 
+import asyncio
 import json
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -18,6 +20,8 @@ from goldpool.kube.port import Obj, Unavailable
 JSON: Final = "application/json"
 APPLY: Final = "application/apply-patch+yaml"
 MERGE: Final = "application/merge-patch+json"
+_HEARTBEAT: Final = 20.0
+"""Seconds between pings on a WebSocket: a laptop that fell asleep must not hold a console for hours."""
 METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 
 Observe = Callable[[str, str, float], None]
@@ -119,6 +123,28 @@ class Transport:
         finally:
             if self._observe is not None:
                 self._observe(call.method, code, time.monotonic() - started)
+
+    @asynccontextmanager
+    async def socket(
+        self, path: str, query: Sequence[tuple[str, str]], protocol: str
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """A WebSocket to that path. The handshake has the time of a request; afterwards only a dead peer ends it."""
+        session = self._api.rest_client.pool_manager or self._api.rest_client._create_pool_manager()
+        self._api.rest_client.pool_manager = session  # closed with the others
+        url = f"{self.host}{path}?{urlencode(query)}".replace("http", "ws", 1)
+        headers = {"User-Agent": self._user_agent} | await self.authorization()
+        try:
+            async with asyncio.timeout(self._timeout.total):
+                socket = await session.ws_connect(
+                    url, headers=headers, protocols=(protocol,), heartbeat=_HEARTBEAT
+                )
+        except aiohttp.WSServerHandshakeError as error:
+            # aiohttp throws the body away, and with it the server's sentence.
+            raise errors.classify(error.status, f"{error.status} {error.message}", error.headers) from error
+        except _BROKEN as error:
+            raise _unreachable(error) from error
+        async with socket:
+            yield socket
 
     async def _send(self, call: Call, limit: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         headers = {"Accept": call.accept, "Content-Type": call.content_type, "User-Agent": self._user_agent}
