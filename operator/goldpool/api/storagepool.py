@@ -14,6 +14,7 @@ from goldpool.api.model import (
     Kind,
     ListAtomic,
     ListMap,
+    ListSet,
     Name,
     Rule,
     positive,
@@ -180,6 +181,10 @@ class StoragePoolSpec(ApiModel):
     )
     tags: Tags = Field(
         default=[], description="Matched by poolTags of disks. Of no meaning on a golden pool."
+    )
+    allowed_namespaces: Annotated[list[Name], ListSet(), Field(max_length=64)] = Field(
+        default=[],
+        description="Namespaces whose machines and volumes are placed here; empty means all. What is here already stays.",
     )
     state: PoolState = Field(
         default=PoolState.ENABLED,

@@ -24,6 +24,7 @@ class Ask:
     parents: Mapping[tuple[str, str], ParentView]
     """By (template, location)."""
     unknown_parent_bytes: int
+    namespace: str = ""
 
     def parent_at(self, location: LocationView) -> ParentView | None:
         return self.parents.get((self.disk.template.name, location.name)) if self.disk.template else None
@@ -89,6 +90,13 @@ def not_enabled(location: LocationView, _: Ask) -> Rejection | None:
     if location.enabled:
         return None
     return _rejected(location, RejectionReason.POOL_DISABLED, "the pool takes nothing new")
+
+
+def closed_to_namespace(location: LocationView, ask: Ask) -> Rejection | None:
+    if not location.namespaces or ask.namespace in location.namespaces:
+        return None
+    detail = f"spec.allowedNamespaces does not name {ask.namespace}"
+    return _rejected(location, RejectionReason.NAMESPACE_NOT_ALLOWED, detail)
 
 
 def not_ready(location: LocationView, _: Ask) -> Rejection | None:
@@ -177,6 +185,7 @@ def _promise(location: LocationView, asked: int) -> str:
 ORDINARY_FILTERS: Final[tuple[Filter, ...]] = (
     other_than_wished_pool,
     not_enabled,
+    closed_to_namespace,
     not_ready,
     out_of_reach,
     without_tags,
@@ -189,6 +198,7 @@ ORDINARY_FILTERS: Final[tuple[Filter, ...]] = (
 GOLDEN_FILTERS: Final[tuple[Filter, ...]] = (
     other_than_wished_pool,
     not_enabled,
+    closed_to_namespace,
     not_ready,
     out_of_reach,
     avoided,

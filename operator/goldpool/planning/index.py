@@ -25,11 +25,20 @@ UNLIMITED: Final = 1 << 80
 
 
 class Slot(NamedTuple):
-    """What a host has at most one location of: a pool with its tags, or one Shared location (then named)."""
+    """What a host has at most one location of: a pool with its tags and the namespaces it serves, or one Shared location
+    (then named)."""
 
     pool: str
     tags: frozenset[str]
+    namespaces: frozenset[str]
     shared: str
+
+    @classmethod
+    def of(cls, view: LocationView) -> "Slot":
+        return cls(view.pool, view.tags, view.namespaces, view.name if view.shared else "")
+
+    def serves(self, namespace: str) -> bool:
+        return not self.namespaces or namespace in self.namespaces
 
 
 class Level(NamedTuple):
@@ -203,7 +212,7 @@ class Index:
             return
         self.drop_location(view.name)
         self.version += 1
-        slot = Slot(view.pool, view.tags, view.name if view.shared else "")
+        slot = Slot.of(view)
         hosts = ANYWHERE if view.shared else 0
         for host in view.hosts:
             hosts |= self._known(host)

@@ -79,7 +79,8 @@ def place(
 
     known = by_place(parents)
     asks = [
-        Ask(disk, wish.avoid, feasible, objections, known, wish.unknown_parent_bytes) for disk in wish.disks
+        Ask(disk, wish.avoid, feasible, objections, known, wish.unknown_parent_bytes, wish.namespace)
+        for disk in wish.disks
     ]
     candidates = Candidates(wish, asks, locations, known, seed=seed, allocator=allocator)
     solution = candidates.best()
@@ -98,6 +99,7 @@ def place_volume(
     seed: int,
     avoid: Avoid = Avoid(),  # noqa: B008 - frozen
     unknown_parent_bytes: int = 0,
+    namespace: str = "",
     allocator: Allocator = firstfitleastconsumed,
 ) -> DiskPlacement | Unplaceable:
     """A place for one volume that no machine asks for yet: the same filters, over the pool and host it names.
@@ -105,7 +107,10 @@ def place_volume(
     The host is ``""`` on a Shared pool, where any host will do.
     """
     wish = MachineWish(
-        disks=(replace(disk, host=disk.host or None),), avoid=avoid, unknown_parent_bytes=unknown_parent_bytes
+        disks=(replace(disk, host=disk.host or None),),
+        avoid=avoid,
+        namespace=namespace,
+        unknown_parent_bytes=unknown_parent_bytes,
     )
     found = place(wish, hosts, locations, parents, seed=seed, allocator=allocator)
     return found.disks[0] if isinstance(found, Placement) else found

@@ -196,6 +196,7 @@ def _question(wish: MachineWish, tolerations: list[Toleration]) -> object:
         tuple((x.name, x.location.name if x.location else None, x.parent_location) for x in wish.bound),
         tuple(sorted(wish.node_selector.items())),
         wish.avoid,
+        wish.namespace,
         wish.unknown_parent_bytes,
         tuple(sorted(repr(x) for x in tolerations)),
     )

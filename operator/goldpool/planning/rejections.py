@@ -14,6 +14,7 @@ class RejectionReason(StrEnum):
 
     WRONG_POOL = "WrongPool"
     POOL_DISABLED = "PoolDisabled"
+    NAMESPACE_NOT_ALLOWED = "NamespaceNotAllowed"
     LOCATION_NOT_READY = "LocationNotReady"
     HOST_NOT_READY = "HostNotReady"
     HOST_CORDONED = "HostCordoned"
@@ -34,6 +35,7 @@ class RejectionReason(StrEnum):
 _PHRASES: Final[dict[RejectionReason, tuple[str, str]]] = {
     RejectionReason.WRONG_POOL: ("is not in the pool that was asked for", "are not in the pool that was asked for"),
     RejectionReason.POOL_DISABLED: ("is in a pool that is not enabled", "are in pools that are not enabled"),
+    RejectionReason.NAMESPACE_NOT_ALLOWED: ("does not serve the namespace", "do not serve the namespace"),
     RejectionReason.LOCATION_NOT_READY: ("is not ready", "are not ready"),
     RejectionReason.HOST_NOT_READY: ("is on a host that is not ready", "are on hosts that are not ready"),
     RejectionReason.HOST_CORDONED: ("is on a cordoned host", "are on cordoned hosts"),

@@ -84,6 +84,7 @@ def location_view(
         shared=shared,
         hosts=hosts_of(pool, nodes) if shared else frozenset({facts.host}),
         tags=frozenset(pool.spec.tags),
+        namespaces=frozenset(pool.spec.allowed_namespaces),
         enabled=pool.spec.state is PoolState.ENABLED and not pool.deleting,
         ready=facts.well,
         total_bytes=facts.total,

@@ -37,6 +37,8 @@ class LocationView:
     allocated_bytes: int
     """Promised: virtual sizes of the volumes bound here and of the parents here, known or reserved."""
     allocated_iops: int
+    namespaces: frozenset[str] = frozenset()
+    """Those it serves; empty is all."""
     fetching_bytes: int = 0
     """File bytes of parents on their way here, which ``free_bytes`` does not show yet."""
     unsized: int = 0

@@ -92,7 +92,9 @@ class _Disk:
         self, index: Index, wish: MachineWish, disk: DiskWish, seed_salt: int, allocator: Allocator
     ) -> None:
         self.wish = disk
-        self.ask = Ask(disk, wish.avoid, frozenset(), {}, index.parents, wish.unknown_parent_bytes)
+        self.ask = Ask(
+            disk, wish.avoid, frozenset(), {}, index.parents, wish.unknown_parent_bytes, wish.namespace
+        )
         self._index = index
         self._salt = seed_salt
         self._allocator = allocator
@@ -111,6 +113,7 @@ class _Disk:
             slot
             for slot in self._index.ordinary
             if self.wish.tags <= slot.tags
+            and slot.serves(self.ask.namespace)
             and self.wish.pool in (None, slot.pool)
             and (not self._beside or self.wish.parent_pool in (None, slot.pool))
         }
@@ -160,7 +163,7 @@ class _Disk:
         for name, number in self._volumes.items():
             location = self._index.location(name)
             if location is not None and number:
-                slot = Slot(location.pool, location.tags, location.name if location.shared else "")
+                slot = Slot.of(location)
                 bits = self._index.reach(location) | ANYWHERE
                 for masks in (counted.setdefault(number, {}), everywhere):
                     masks[slot] = masks.get(slot, 0) | bits
@@ -326,12 +329,13 @@ class _Golden:
     def _candidates(self, rank_: int) -> Iterator[tuple[Slot, int, int]]:
         disk, index = self._disk, self._disk._index
         wish, ranks = disk.wish, index.ranks(disk.wish.template.name if disk.wish.template else "")
+        namespace = disk.ask.namespace
         absent = rank_ == rank(None)
         fetches = absent or rank_ == RANKS[-1]
         room = disk.parent_bytes if absent else -UNLIMITED
         for slot in index.golden if absent else ranks:
             groups = index.golden.get(slot)
-            if groups is None or wish.parent_pool not in (None, slot.pool):
+            if groups is None or wish.parent_pool not in (None, slot.pool) or not slot.serves(namespace):
                 continue
             held = ranks.get(slot, {})
             mask = ~sum(held.values()) if absent else held.get(rank_, 0)

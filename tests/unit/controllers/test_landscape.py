@@ -59,12 +59,15 @@ def a_located(pool: str, host: str = "node-1", **more: Any) -> Obj:
 SMALL = {"total": "100Gi", "free": "100Gi"}
 
 
-def a_landscape(*volumes: Obj, template: Obj | None = None) -> tuple[Landscape, Cache]:
+def a_landscape(
+    *volumes: Obj, template: Obj | None = None, serves: tuple[str, ...] = ()
+) -> tuple[Landscape, Cache]:
     """One host with a golden and an ordinary pool of 100 GiB, of which 85 % may be promised."""
     cache = Cache(clock=lambda: 0.0)
     register_indices(cache)
     cache.upsert(r.NODE, NODE)
-    cache.upsert(r.STORAGE_POOL, a_pool(spec={"capacity": {"overprovisioningPercent": 100}}))
+    spec = {"capacity": {"overprovisioningPercent": 100}, "allowedNamespaces": list(serves)}
+    cache.upsert(r.STORAGE_POOL, a_pool(spec=spec))
     cache.upsert(r.STORAGE_POOL, a_golden_pool())
     cache.upsert(r.STORAGE_LOCATION, a_located("std-a", status=SMALL))
     cache.upsert(r.STORAGE_LOCATION, a_located("golden-ssd", status=SMALL))
@@ -175,6 +178,15 @@ def test_after_a_first_binding_the_placement_is_nobodys_wish() -> None:
 
 
 # -- views
+
+
+@pytest.mark.parametrize(("serves", "found"), [((), True), (("team-a",), True), (("team-b",), False)])
+def test_a_pool_of_other_namespaces_is_no_place(serves: tuple[str, ...], found: bool) -> None:
+    volume = Volume.read(a_volume())
+    landscape, _ = a_landscape(serves=serves)
+    assert isinstance(landscape.place_volume(volume), DiskPlacement) is found
+    landscape, _ = a_landscape(serves=serves)
+    assert isinstance(placed(landscape, a_volume()), Placement) is found
 
 
 def seen(location: Obj, pool: Obj, nodes: tuple[Any, ...] = (a_node(),)) -> Any:

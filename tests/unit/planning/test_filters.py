@@ -1,5 +1,6 @@
 """Each filter alone: the boundary, the reason and the numbers a person reads."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -137,6 +138,7 @@ def test_the_first_objection_in_the_order_of_the_design_is_the_reason() -> None:
     faults: dict[RejectionReason, dict[str, Any]] = {
         RejectionReason.WRONG_POOL: {"pool": "std-a"},
         RejectionReason.POOL_DISABLED: {"enabled": True},
+        RejectionReason.NAMESPACE_NOT_ALLOWED: {"namespaces": frozenset()},
         RejectionReason.LOCATION_NOT_READY: {"ready": True},
         RejectionReason.OUT_OF_REACH: {"hosts": frozenset({"node-1"})},
         RejectionReason.WITHOUT_TAGS: {"tags": frozenset({"ssd"})},
@@ -147,7 +149,7 @@ def test_the_first_objection_in_the_order_of_the_design_is_the_reason() -> None:
     }
     broken: dict[str, Any] = {
         "pool": "std-b", "name": "bad", "enabled": False, "ready": False, "hosts": frozenset(), "tags": frozenset(),
-        "used": 1000, "allocated_bytes": 1000, "capacity_iops": 1,
+        "used": 1000, "allocated_bytes": 1000, "capacity_iops": 1, "namespaces": frozenset({"team-b"}),
     }  # fmt: skip
     ask = an_ask(
         a_disk(pool="std-a", tags=frozenset({"ssd"}), iops=10), avoid=Avoid(locations=frozenset({"bad"}))
@@ -158,6 +160,24 @@ def test_the_first_objection_in_the_order_of_the_design_is_the_reason() -> None:
         broken |= mend
     assert heard == list(faults)
     assert reject(a_location(**broken), ask) is None
+
+
+@pytest.mark.parametrize("location", [a_location, a_golden_location])
+@pytest.mark.parametrize(
+    ("serves", "namespace", "allowed"),
+    [
+        ((), "team-a", True),
+        (("team-a", "team-b"), "team-b", True),
+        (("team-a",), "team-b", False),
+        (("team-a",), "", False),
+    ],
+)
+def test_a_pool_serves_the_namespaces_it_names_or_all(
+    location: Callable[..., LocationView], serves: tuple[str, ...], namespace: str, *, allowed: bool
+) -> None:
+    ask = an_ask(a_golden_disk(), namespace=namespace)
+    rejection = reject(location(namespaces=frozenset(serves)), ask)
+    assert reason_of(rejection) == (None if allowed else RejectionReason.NAMESPACE_NOT_ALLOWED)
 
 
 @pytest.mark.parametrize(

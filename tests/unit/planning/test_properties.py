@@ -38,6 +38,7 @@ def location(draw: st.DrawFn, pool: str, host: str, *, golden: bool, shared: boo
         golden=golden,
         shared=shared,
         hosts=frozenset(draw(st.sets(st.sampled_from(HOSTS)))) if shared else frozenset({host}),
+        namespaces=draw(st.sampled_from((frozenset[str](),) * 4 + (frozenset({"team-a"}),))),
         tags=frozenset() if golden else frozenset(draw(st.sets(st.just("ssd")))),
         enabled=draw(st.sampled_from((True,) * 9 + (False,))),
         ready=draw(st.sampled_from((True,) * 9 + (False,))),
@@ -92,6 +93,7 @@ def worlds(draw: st.DrawFn) -> World:
             frozenset(draw(st.sets(st.sampled_from(names), max_size=1))),
             frozenset(draw(st.sets(st.just("node-2")))),
         ),
+        namespace=draw(st.sampled_from(("team-a", "team-b"))),
         namespace_volumes={name: draw(st.integers(0, 2)) for name in names},
         unknown_parent_bytes=draw(st.sampled_from((0, 150))),
     )
@@ -131,6 +133,7 @@ def holds(world: World, placement: tuple[DiskPlacement, ...], host: str) -> bool
                 not (place_.enabled and place_.ready)
                 or host not in place_.hosts
                 or place_.name in wish.avoid.locations
+                or (place_.namespaces and wish.namespace not in place_.namespaces)
             ):
                 return False
         if at.total_bytes and (at.total_bytes - at.free_bytes) * 100 >= 85 * at.total_bytes:
