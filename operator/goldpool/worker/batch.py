@@ -23,6 +23,7 @@ from goldpool.contracts.operations import (
     Fetched,
     Initialize,
     LocationFacts,
+    LocationState,
     Operation,
     Probe,
     Rebind,
@@ -33,6 +34,7 @@ from goldpool.worker import identity, parents, pool, volumes
 from goldpool.worker.failures import OperationFailed, Terminated, os_failure, shortened
 from goldpool.worker.log import log
 from goldpool.worker.release import release
+from goldpool.worker.staleness import Patience, is_shared, may_pass
 from goldpool.worker.trash import sweep_trash
 
 
@@ -43,6 +45,9 @@ class Host:
     pools: Path = Path(POOLS_ROOT)
     mountinfo: Path = Path("/proc/self/mountinfo")
     now: Callable[[], float] = time.time
+    pause: Callable[[float], None] = time.sleep
+    patience_seconds: float = 10.0
+    """How long, over a whole batch, shared storage may take to show what another host did."""
 
     def path(self, location: str) -> Path:
         return self.pools / location
@@ -56,6 +61,7 @@ class _Run:
     batch: Batch
     host: Host
     identities: dict[str, LocationIdentity]
+    patience: Patience
     done: set[int] = field(default_factory=set)
     failures: dict[int, OperationFailed] = field(default_factory=dict)
     fetched: Fetched | None = None
@@ -68,7 +74,7 @@ def run(batch: Batch, host: Host) -> Report:
     what was not reached is neither done nor failed, and is asked again.
     """
     states = {identity.location: identity for identity in batch.identities}
-    current = _Run(batch, host, states)
+    current = _Run(batch, host, states, Patience(host.patience_seconds, host.pause))
     try:
         for index, operation in enumerate(batch.operations):
             _attempt(current, index, operation)
@@ -81,7 +87,7 @@ def run(batch: Batch, host: Host) -> Report:
 
 def _attempt(current: _Run, index: int, operation: Operation) -> None:
     try:
-        directories = _perform(current, operation)
+        directories = _perform_patiently(current, operation)
     except OperationFailed as failed:
         _fail(current, index, failed)
     except OSError as error:
@@ -105,6 +111,16 @@ def _fail(current: _Run, index: int, failed: OperationFailed) -> None:
     log(
         "operation failed", id=operation.id, kind=operation.kind, reason=failed.reason, message=failed.message
     )
+
+
+def _perform_patiently(current: _Run, operation: Operation) -> Iterable[str]:
+    while True:
+        try:
+            return _perform(current, operation)
+        except (OperationFailed, OSError) as error:
+            shared = is_shared(current.identities.get(operation.location))
+            if not (shared and may_pass(error, operation) and current.patience.bears()):
+                raise
 
 
 def _perform(current: _Run, operation: Operation) -> Iterable[str]:
@@ -214,4 +230,9 @@ def _report(current: _Run) -> Report:
 
 
 def _facts(current: _Run, location: str) -> LocationFacts:
-    return identity.facts(current.host.path(location), location, current.identities.get(location))
+    expected = current.identities.get(location)
+    while True:
+        facts = identity.facts(current.host.path(location), location, expected)
+        late = facts.state is LocationState.NOT_MOUNTED and is_shared(expected)
+        if not (late and current.patience.bears()):
+            return facts
