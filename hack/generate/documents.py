@@ -15,6 +15,19 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+class Block(str):
+    """Text of many lines that the file shows line by line."""
+
+    __slots__ = ()
+
+
+def _block(dumper: yaml.SafeDumper, text: Block) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="|")
+
+
+_Dumper.add_representer(Block, _block)
+
+
 def dump(document: Any) -> str:
     """YAML in the order given, ending in a newline."""
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True)
