@@ -14,6 +14,7 @@ from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import StoragePool
 from goldpool.api.template import Template
 from goldpool.api.volume import Volume
+from goldpool.controllers.verdict import seconds_since
 from goldpool.controllers.world import World
 from goldpool.engine.families import Family, Labels, Values, by_first_label
 from goldpool.kube import resources as r
@@ -38,6 +39,12 @@ VOLUME_PHASES: Final = (
 TEMPLATE_PHASES: Final = ("Registered", "Fetching", "Ready", "Degraded", "Failed", "Terminating")
 
 MACHINES = Family("goldpool_virtualmachines", "gauge", "VirtualMachines by phase.", ("phase",))
+UNREADY = Family(
+    "goldpool_virtualmachines_longest_unready_seconds",
+    "gauge",
+    "For how long the one that has waited longest among the VirtualMachines of a phase has not been Ready.",
+    ("phase",),
+)
 VOLUMES = Family("goldpool_volumes", "gauge", "Volumes by phase.", ("phase",))
 TEMPLATES = Family("goldpool_templates", "gauge", "Templates by phase.", ("phase",))
 PARENTS = Family("goldpool_parents", "gauge", "Parents by state.", ("state",))
@@ -91,6 +98,7 @@ class Census:
         if not self._leads():
             return
         yield MACHINES.collected(self._by_status(r.VIRTUAL_MACHINE, "phase", MACHINE_PHASES))
+        yield UNREADY.collected(self._longest_unready())
         yield VOLUMES.collected(self._by_status(r.VOLUME, "phase", VOLUME_PHASES))
         yield TEMPLATES.collected(self._by_status(r.TEMPLATE, "phase", TEMPLATE_PHASES))
         yield PARENTS.collected(self._by_status(r.PARENT, "state", tuple(ParentState)))
@@ -103,6 +111,15 @@ class Census:
         counts: Counter[str] = Counter(dict.fromkeys(known, 0))
         counts.update(_status(obj, field, known[0]) for obj in self._world.cache.list(resource))
         return by_first_label(counts)
+
+    def _longest_unready(self) -> Values:
+        """A count that is never zero tells no waiting from a steady coming and going; this does."""
+        now, longest = self._world.now(), dict.fromkeys(MACHINE_PHASES, 0.0)
+        for obj in self._world.cache.list(r.VIRTUAL_MACHINE):
+            phase = _status(obj, "phase", MACHINE_PHASES[0])
+            if (since := _unready_since(obj)) is not None:
+                longest[phase] = max(longest.get(phase, 0.0), seconds_since(since, now))
+        return by_first_label(longest)
 
     def _locations(self) -> Iterator[Metric]:
         world = self._world
@@ -160,6 +177,13 @@ _OF_LOCATION: Final[tuple[tuple[Family, Callable[[LocationView], float | None]],
 
 def _status(obj: Obj, field: str, unset: str) -> str:
     return str((obj.get("status") or {}).get(field) or unset)
+
+
+def _unready_since(machine: Obj) -> str | None:
+    for condition in (machine.get("status") or {}).get("conditions", ()):
+        if condition["type"] == "Ready":
+            return None if condition["status"] == "True" else str(condition["lastTransitionTime"])
+    return str(machine["metadata"]["creationTimestamp"])
 
 
 def _golden(pool: StoragePool | None) -> str:

@@ -21,6 +21,7 @@ from tests.unit.controllers.builders import (
     GIB,
     NOW,
     SETTINGS,
+    a_condition,
     a_golden_pool,
     a_location,
     a_machine,
@@ -28,6 +29,7 @@ from tests.unit.controllers.builders import (
     a_pinned_template,
     a_pool,
     a_volume,
+    ago,
 )
 
 Series = dict[tuple[str, ...], float]
@@ -78,6 +80,24 @@ def test_machines_are_counted_by_phase_and_none_is_told_too() -> None:
     assert seen[("Running",)] == 2
     assert seen[("Pending",)] == 1  # nobody has looked at it yet
     assert seen[("HostLost",)] == 0
+
+
+def waiting(name: str, phase: str, *, ready: str = "False", since: float) -> tuple[Resource, Obj]:
+    condition = a_condition(status=ready) | {"lastTransitionTime": ago(since)}
+    return r.VIRTUAL_MACHINE, a_machine(name, status={"phase": phase, "conditions": [condition]})
+
+
+def test_the_longest_wait_in_each_phase_is_told() -> None:
+    seen = counted(
+        waiting("a", "Starting", since=40),
+        waiting("b", "Starting", since=90),
+        waiting("c", "Running", ready="True", since=5000),
+        (r.VIRTUAL_MACHINE, a_machine("d", created=ago(7), status={"phase": None})),
+    )["goldpool_virtualmachines_longest_unready_seconds"]
+    assert seen[("Starting",)] == 90
+    assert seen[("Running",)] == 0
+    assert seen[("Pending",)] == 7  # nobody has looked at it yet
+    assert seen[("Paused",)] == 0
 
 
 @pytest.mark.parametrize(
