@@ -41,7 +41,7 @@ from goldpool.kube.config import load_configuration
 from goldpool.kube.informer import Informer, Source
 from goldpool.kube.kopf_source import KopfSource
 from goldpool.kube.port import Key
-from goldpool.kube.sweep import Sweeper
+from goldpool.kube.sweep import Sweeper, Swept
 from goldpool.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -69,18 +69,20 @@ def dispatch_settings(settings: Settings) -> DispatchSettings:
 
 def sources_of(client: KubeClient, cache: Cache, sweeper: Sweeper, settings: Settings) -> list[Source]:
     """kopf delivers the kinds people write; our own informers the rest. Pods and Leases of others are never read."""
-    ours = f"{LABEL_MANAGED}={MANAGED_BY}"
-    data = settings.data_namespace
-    return [
-        KopfSource(client, cache, WRITTEN_BY_PEOPLE, sweeper),
-        Informer(client, cache, r.STORAGE_LOCATION),
-        Informer(client, cache, r.PARENT),
-        Informer(client, cache, r.NODE),
-        Informer(client, cache, r.POD, data, labels=ours),
-        Informer(client, cache, r.JOB, data, labels=ours),
-        Informer(client, cache, r.LEASE, data, labels=ours),
-        Informer(client, cache, r.PERSISTENT_VOLUME_CLAIM, data, labels=ours),
-    ]
+    informers = (
+        Informer(client, cache, each.resource, each.namespace, labels=each.labels)
+        for each in _swept(settings)
+        if each.resource not in WRITTEN_BY_PEOPLE
+    )
+    return [KopfSource(client, cache, WRITTEN_BY_PEOPLE, sweeper), *informers]
+
+
+def _swept(settings: Settings) -> list[Swept]:
+    """All that the cache holds."""
+    ours, data = f"{LABEL_MANAGED}={MANAGED_BY}", settings.data_namespace
+    clusterwide = (*WRITTEN_BY_PEOPLE, r.STORAGE_LOCATION, r.PARENT, r.NODE)
+    within = (r.POD, r.JOB, r.LEASE, r.PERSISTENT_VOLUME_CLAIM)
+    return [*map(Swept, clusterwide), *(Swept(resource, data, ours) for resource in within)]
 
 
 def register(engine: Engine, world: World) -> None:
@@ -157,7 +159,7 @@ async def run(settings: Settings) -> None:
     cache.add_listener(dispatcher.observe)
     cache.add_listener(milestones.observe)
 
-    sweeper = Sweeper(client, cache, WRITTEN_BY_PEOPLE, period=settings.sweep_seconds)
+    sweeper = Sweeper(client, cache, _swept(settings), period=settings.sweep_seconds)
     sources = sources_of(client, cache, sweeper, settings)
     metrics.watch(sources, sweeper, recorder)
     metrics.add_collector(Census(world, leader.holds).collect)

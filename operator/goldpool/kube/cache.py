@@ -101,6 +101,10 @@ class Cache:
     def resources(self) -> Iterator[Resource]:
         return iter(self._shelves)
 
+    def is_buried(self, uid: str) -> bool:
+        """Whether this very object was seen deleted."""
+        return uid in self._tombstones
+
     # --- wiring
 
     def add_index(self, resource: Resource, name: str, values_of: IndexFunction) -> None:

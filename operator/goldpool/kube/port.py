@@ -41,6 +41,14 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """Which object it is, and how new."""
+
+    uid: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """What a source delivers and the cache passes on. ``old`` is None for a first sight, ``new`` for a deletion.
     ``initial`` marks the first list of a source: these keys may wait behind what people do now."""

@@ -14,9 +14,9 @@ from goldpool.kube.cache import Cache
 from goldpool.kube.client import KubeClient
 from goldpool.kube.informer import Informer, Source
 from goldpool.kube.kopf_source import KopfSource
-from goldpool.kube.port import Change, Key, NotFound, Obj, Resource
+from goldpool.kube.port import Change, Head, Key, NotFound, Obj, Resource
 from goldpool.kube.resources import CUSTOM_RESOURCE_DEFINITION
-from goldpool.kube.sweep import Sweeper
+from goldpool.kube.sweep import Sweeper, Swept
 from tests.cluster.engine.world import Wire, a_toy, end_all_watches, eventually, retry, toy_crd
 
 Running = Callable[[Source], Awaitable[None]]
@@ -141,7 +141,7 @@ async def test_an_informer_waits_for_its_kind(client: KubeClient, running: Runni
 def a_kopf_source(
     client: KubeClient, cache: Cache, toy: Resource, sweeper: Sweeper | None = None
 ) -> KopfSource:
-    return KopfSource(client, cache, [toy], sweeper or Sweeper(client, cache, [toy]))
+    return KopfSource(client, cache, [toy], sweeper or Sweeper(client, cache, [Swept(toy)]))
 
 
 async def test_kopf_delivers_what_is_and_what_comes(
@@ -165,7 +165,7 @@ async def test_what_kopf_missed_is_swept_after_its_relist(
     client: KubeClient, wired: KubeClient, wire: Wire, toy: Resource, namespace: str, running: Running
 ) -> None:
     cache = Cache()
-    sweeper = Sweeper(client, cache, [toy])
+    sweeper = Sweeper(client, cache, [Swept(toy)])
     sweeping = asyncio.create_task(sweeper.run())
     await running(a_kopf_source(wired, cache, toy, sweeper))
     for name in ("kept", "gone"):
@@ -224,7 +224,7 @@ async def is_gone(client: KubeClient, crd: str) -> bool:
 async def test_a_sweep_corrects_only_what_is_gone(client: KubeClient, toy: Resource, namespace: str) -> None:
     cache = Cache()
     cache.add_scope(toy, lambda obj: obj["metadata"]["namespace"] == namespace)
-    sweeper = Sweeper(client, cache, [toy])
+    sweeper = Sweeper(client, cache, [Swept(toy)])
     objects = {name: await client.create(toy, a_toy(name, namespace)) for name in ("kept", "gone", "remade")}
     for obj in objects.values():
         cache.upsert(toy, obj)
@@ -238,6 +238,34 @@ async def test_a_sweep_corrects_only_what_is_gone(client: KubeClient, toy: Resou
     assert await sweeper.sweep(toy) == 0
 
 
+async def test_a_sweep_brings_what_no_event_told_of(
+    client: KubeClient, toy: Resource, namespace: str
+) -> None:
+    """Changes, and objects that were never heard of; but nothing that the sources do not cover."""
+    cache = Cache()
+    cache.add_scope(
+        toy,
+        lambda obj: (
+            obj["metadata"]["namespace"] == namespace
+            and obj["metadata"].get("labels", {}).get("colour") == "red"
+        ),
+    )
+    sweeper = Sweeper(client, cache, [Swept(toy, namespace, "colour=red")])
+    red = {"colour": "red"}
+    for name in ("changed", "repainted"):
+        cache.upsert(toy, await client.create(toy, a_toy(name, namespace, labels=red)))
+    deleted = await client.create(toy, a_toy("deleted", namespace, labels=red))
+    await client.merge_patch(toy, "changed", {"spec": {"size": 7}}, namespace)
+    await client.merge_patch(toy, "repainted", {"metadata": {"labels": {"colour": "blue"}}}, namespace)
+    await client.create(toy, a_toy("new", namespace, labels=red))
+    await client.create(toy, a_toy("blue", namespace, labels={"colour": "blue"}))
+    cache.remove(toy, deleted)  # a watch told of its end, though the list still shows it
+    assert await sweeper.sweep(toy) == 3
+    assert names(cache, toy, namespace) == {"changed", "new"}
+    assert cached(cache, toy, "changed", namespace)["spec"]["size"] == 7
+    assert await sweeper.sweep(toy) == 0
+
+
 async def test_what_was_written_during_the_list_is_not_swept(
     client: KubeClient, toy: Resource, namespace: str
 ) -> None:
@@ -245,13 +273,15 @@ async def test_what_was_written_during_the_list_is_not_swept(
     cache = Cache()
 
     class Late(KubeClient):
-        async def list_names(self, resource: Resource, within: str = "") -> dict[Key, str]:
-            listed = await super().list_names(resource, within)
+        async def list_heads(
+            self, resource: Resource, within: str = "", *, labels: str = ""
+        ) -> dict[Key, Head]:
+            listed = await super().list_heads(resource, within, labels=labels)
             cache.upsert(toy, await client.create(toy, a_toy("late", namespace)))
             return listed
 
     async with await Late.connect() as late:
-        assert await Sweeper(late, cache, [toy]).sweep(toy) == 0
+        assert await Sweeper(late, cache, [Swept(toy)]).sweep(toy) == 0
     assert names(cache, toy, namespace) == {"late"}
 
 
