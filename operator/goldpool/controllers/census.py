@@ -141,10 +141,10 @@ class Census:
     ) -> Iterable[LocationView]:
         world = self._world
         ledger = Ledger.of(
-            (Volume.read(obj) for obj in world.cache.list(r.VOLUME)),
-            (Parent.read(obj) for obj in world.cache.list(r.PARENT)),
+            (world.read(Volume, obj) for obj in world.cache.list(r.VOLUME)),
+            (world.read(Parent, obj) for obj in world.cache.list(r.PARENT)),
             locations,
-            (Template.read(obj) for obj in world.cache.list(r.TEMPLATE)),
+            (world.read(Template, obj) for obj in world.cache.list(r.TEMPLATE)),
         )
         # Who reaches a location is of no interest here, and would be nodes times locations.
         return [

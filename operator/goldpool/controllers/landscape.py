@@ -1,8 +1,8 @@
 """What planning sees: the cluster as the cache has it, and what was promised but is not observed yet."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 from goldpool.api.parent import Parent
 from goldpool.api.storagelocation import StorageLocation
@@ -11,7 +11,7 @@ from goldpool.api.template import Template
 from goldpool.api.virtualmachine import Avoided, VirtualMachine
 from goldpool.api.volume import Placement as VolumePlacement
 from goldpool.api.volume import Volume
-from goldpool.controllers.world import World
+from goldpool.controllers.world import KindT, World
 from goldpool.engine.plan import Patch
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, KubeApi, Obj, Resource
@@ -33,20 +33,20 @@ class Bind:
     patch: Patch
 
     @classmethod
-    def of(cls, volume: Volume, placement: DiskPlacement, storage_id: str, *, pin: str) -> "Bind":
-        """``pin``: the host a machine is tied to, also when the disk itself is on a Shared pool."""
+    def of(
+        cls, volume: Volume, placement: DiskPlacement, storage_id: str, *, pin: str, finalizer: str = ""
+    ) -> "Bind":
+        """``pin``: the host a machine is tied to, also when the disk itself is on a Shared pool. ``finalizer``: one that
+        the volume still lacks; with it and its place it is written once instead of twice."""
         place = VolumePlacement(
             pool=placement.pool, host=pin, parent_pool=placement.parent_pool, volume_uid=volume.metadata.uid
         )
         spec = volume.spec.model_copy(update={"placement": place, "storage_id": storage_id})
         metadata = volume.metadata
-        patch = Patch(
-            r.VOLUME,
-            metadata.name,
-            metadata.namespace,
-            metadata.resource_version,
-            {"spec": {"placement": place.to_dict(), "storageID": storage_id}},
-        )
+        body: dict[str, Any] = {"spec": {"placement": place.to_dict(), "storageID": storage_id}}
+        if finalizer:
+            body["metadata"] = {"finalizers": [*metadata.finalizers, finalizer]}
+        patch = Patch(r.VOLUME, metadata.name, metadata.namespace, metadata.resource_version, body)
         return cls(volume, volume.model_copy(update={"spec": spec}), patch)
 
 
@@ -85,7 +85,8 @@ class Landscape:
         """The binding is the reservation: counted first, taken back if the write fails."""
         self.assume(bind)
         patch = bind.patch
-        body = {"metadata": {"resourceVersion": patch.resource_version}} | patch.patch
+        metadata = (patch.patch.get("metadata") or {}) | {"resourceVersion": patch.resource_version}
+        body = patch.patch | {"metadata": metadata}
         try:
             return await kube.merge_patch(patch.resource, patch.name, body, patch.namespace)
         except BaseException:
@@ -143,17 +144,20 @@ class Landscape:
         planner, name = self._planner, key.name
         match resource:
             case r.STORAGE_POOL:
-                planner.put_pool(name, _as(StoragePool.read, obj))
+                planner.put_pool(name, self._as(StoragePool, obj))
             case r.STORAGE_LOCATION:
-                planner.put_location(name, _as(StorageLocation.read, obj))
+                planner.put_location(name, self._as(StorageLocation, obj))
             case r.NODE:
-                planner.put_node(name, _as(node_view, obj))
+                planner.put_node(name, None if obj is None else node_view(obj))
             case r.TEMPLATE:
-                planner.put_template(name, _as(Template.read, obj))
+                planner.put_template(name, self._as(Template, obj))
             case r.PARENT:
-                planner.put_parent(name, _as(Parent.read, obj))
+                planner.put_parent(name, self._as(Parent, obj))
             case r.VOLUME:
-                planner.put_volume((key.namespace, name), self._assumed_of(key, _as(Volume.read, obj)))
+                planner.put_volume((key.namespace, name), self._assumed_of(key, self._as(Volume, obj)))
+
+    def _as(self, model: type[KindT], obj: Obj | None) -> KindT | None:
+        return None if obj is None else self._world.read(model, obj)
 
     def _assumed_of(self, key: Key, volume: Volume | None) -> Volume | None:
         """The volume as it will be once our own write is observed."""
@@ -164,13 +168,6 @@ class Landscape:
             del self._assumed[key]
             return volume
         return assumed
-
-
-T = TypeVar("T")
-
-
-def _as(read: Callable[[Obj], T], obj: Obj | None) -> T | None:
-    return None if obj is None else read(obj)
 
 
 def _key(bind: Bind) -> Key:

@@ -14,8 +14,8 @@ from goldpool.api.storagepool import PoolState, Scope, StoragePool, StoragePoolS
 from goldpool.controllers.backing import nfs_claim_name
 from goldpool.controllers.naming import FINALIZER, LABEL_MANAGED, MANAGED_BY
 from goldpool.controllers.verdict import Verdict, blocked, busy, conditions, good, named, stalled
-from goldpool.controllers.world import World, differs, going
-from goldpool.engine.plan import AddFinalizer, Create, Delete, EventKind, Plan, Record, RemoveFinalizer
+from goldpool.controllers.world import World, differs, going, readiness, soon_if_well
+from goldpool.engine.plan import AddFinalizer, Create, Delete, EventKind, Plan, Record, RemoveFinalizer, Soon
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, Obj
 from goldpool.planning.identity import location_name
@@ -36,7 +36,7 @@ class Observed:
     other_paths: tuple[tuple[str, str], ...]
     """(pool, path) of every older hostPath pool: of two that nest, the one that came later is wrong."""
     users: Users
-    """Volumes on the pool or with their parent on it; read from the API server itself while the pool is deleted."""
+    """Volumes on the pool or with their parent on it, once it is being deleted; nobody asks before."""
     parents: int
     parents_ready: int
     children: int
@@ -61,10 +61,10 @@ class StoragePoolController:
         raw = world.cache.at(r.STORAGE_POOL, key)
         if raw is None:
             return None
-        pool = StoragePool.read(raw)
+        pool = world.read(StoragePool, raw)
         name = pool.metadata.name
         placed, above = world.volumes_in(name), world.volumes_with_parent_in(name)
-        users = users_of_pool(name, (*placed, *above))
+        users = users_of_pool(name, (*placed, *above) if pool.deleting else ())
         if pool.deleting and not users:
             # Releasing the finalizer is destructive, so it never rests on the cache alone.
             users = users_of_pool(name, await world.fresh_volumes())
@@ -98,23 +98,29 @@ class StoragePoolController:
     def plan(self, observed: Observed) -> Plan:
         return plan(observed)
 
-    def affected(self, change: Change) -> Iterable[Key]:
+    def affected(self, change: Change) -> Iterable[Key | Soon]:
         match change.resource:
             case r.STORAGE_POOL:
                 yield change.key
                 if change.old is None or change.new is None:
                     # A path that was taken may be free now, and the other way round.
                     yield from self._all()
-            case r.STORAGE_LOCATION | r.PARENT:
+            case r.STORAGE_LOCATION if differs(change, readiness):
                 yield from _pools_named(change, ("spec", "pool"))
+            case r.STORAGE_LOCATION | r.PARENT:
+                yield from self._counts(_pools_named(change, ("spec", "pool")))
             case r.VOLUME if differs(change, _use):
-                yield from _pools_named(
-                    change, ("spec", "placement", "pool"), ("spec", "placement", "parentPool")
+                yield from self._counts(
+                    _pools_named(change, ("spec", "placement", "pool"), ("spec", "placement", "parentPool"))
                 )
             case r.NODE:
                 # Heartbeats come every few seconds and change nothing that a pool looks at.
                 if differs(change, lambda node: node["metadata"].get("labels")):
                     yield from self._all()
+
+    def _counts(self, keys: Iterable[Key]) -> Iterable[Key | Soon]:
+        cache = self._world.cache
+        return (soon_if_well(key, cache.at(r.STORAGE_POOL, key)) for key in keys)
 
     def _all(self) -> Iterable[Key]:
         return self._world.cache.keys(r.STORAGE_POOL)

@@ -21,8 +21,8 @@ from goldpool.controllers.naming import (
     source_hash,
 )
 from goldpool.controllers.verdict import Verdict, blocked, busy, conditions, good, named, stalled
-from goldpool.controllers.world import World, differs, readiness, stake
-from goldpool.engine.plan import AddFinalizer, Create, EventKind, Plan, Record, RemoveFinalizer
+from goldpool.controllers.world import World, differs, going, readiness, soon_if_well, stake
+from goldpool.engine.plan import AddFinalizer, Create, EventKind, Plan, Record, RemoveFinalizer, Soon
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, Obj
 from goldpool.planning.references import Users, bound, users_of_template
@@ -48,7 +48,7 @@ class Observed:
     """Fresh from the API server when a copy has to be made, because a cache that misses one would fetch twice."""
     wanted: tuple[Wanted, ...]
     users: Users
-    """Bound volumes; fresh from the API server before the template goes."""
+    """Bound volumes, once it is being deleted; fresh from the API server before it goes."""
     children: dict[str, int]
     """Volumes per pool of their parent."""
     tokens: tuple[str, ...]
@@ -68,10 +68,10 @@ class TemplateController:
         raw = world.cache.at(r.TEMPLATE, key)
         if raw is None:
             return None
-        template = Template.read(raw)
+        template = world.read(Template, raw)
         name = template.metadata.name
         volumes = world.volumes_of_template(name)
-        users = _users(name, volumes)
+        users = _users(name, volumes if template.deleting else ())
         parents = [p for p in world.parents_of_template(name) if p.spec.template_uid == template.metadata.uid]
         wanted = () if template.deleting else tuple(self._wanted(template, volumes))
         if template.deleting and not users and not parents:
@@ -125,7 +125,10 @@ class TemplateController:
     def plan(self, observed: Observed) -> Plan:
         return plan(observed)
 
-    def affected(self, change: Change) -> Iterable[Key]:
+    def _counts(self, key: Key) -> Key | Soon:
+        return soon_if_well(key, self._world.cache.at(r.TEMPLATE, key))
+
+    def affected(self, change: Change) -> Iterable[Key | Soon]:
         cache = self._world.cache
         match change.resource:
             case r.TEMPLATE:
@@ -140,12 +143,18 @@ class TemplateController:
                         ((obj or {}).get("spec", {}).get("source") or {}).get("templateRef", {}).get("name")
                     )
                     if name:
-                        yield Key("Template", "", name)
+                        key = Key("Template", "", name)
+                        # A binding may want a copy that is not there; all else is counted only.
+                        yield key if differs(change, _binding) else self._counts(key)
             case r.STORAGE_LOCATION if differs(change, readiness):
                 # A location that has become usable may be one to prepare.
                 for obj in cache.list(r.TEMPLATE):
                     if obj["spec"].get("prepare", {}).get("pools"):
                         yield Key("Template", "", obj["metadata"]["name"])
+
+
+def _binding(volume: Obj) -> object:
+    return volume["spec"].get("placement"), volume["spec"].get("storageID"), going(volume)
 
 
 def plan(o: Observed) -> Plan:

@@ -1,8 +1,10 @@
 """The cluster as the controllers read it: typed views of the cache, found through indices.
 
-Reading is cheap (a dict look-up and a pydantic parse of a few microseconds), so nothing parsed is kept.
+An object is parsed once for each version of it that anybody reads: a pool's pass looks at all its volumes, and there
+are many passes while a thousand of them are made.
 """
 
+import base64
 import secrets
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -17,9 +19,10 @@ from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.api.volume import Volume
 from goldpool.controllers.naming import LABEL_VM_UID
 from goldpool.dispatch.dispatcher import Dispatcher
+from goldpool.engine.plan import Soon
 from goldpool.kube import resources as r
 from goldpool.kube.cache import Cache
-from goldpool.kube.port import Change, KubeApi, NotFound, Obj, Resource
+from goldpool.kube.port import Change, Key, KubeApi, NotFound, Obj, Resource
 from goldpool.planning.identity import location_name
 from goldpool.planning.snapshot import NodeView, node_view
 from goldpool.settings import Settings
@@ -54,6 +57,23 @@ class World:
         self.settings = settings
         self.cluster_uid = cluster_uid
         self.now = now
+        self._parsed: dict[str, tuple[Obj, Kind]] = {}
+        """By UID: the raw object, and what was made of it. Raw objects are replaced, never changed."""
+        cache.add_listener(self._forget)
+
+    def read(self, model: type[KindT], obj: Obj) -> KindT:
+        """A raw object of the cache as its kind."""
+        uid = obj["metadata"]["uid"]
+        known = self._parsed.get(uid)
+        if known is not None and known[0] is obj and isinstance(known[1], model):
+            return known[1]
+        found = model.read(obj)
+        self._parsed[uid] = obj, found
+        return found
+
+    def _forget(self, change: Change) -> None:
+        if change.old is not None:
+            self._parsed.pop(change.old["metadata"]["uid"], None)
 
     # -- one object
 
@@ -88,13 +108,13 @@ class World:
     # -- many
 
     def pools(self) -> list[StoragePool]:
-        return [StoragePool.read(o) for o in self.cache.list(r.STORAGE_POOL)]
+        return [self.read(StoragePool, o) for o in self.cache.list(r.STORAGE_POOL)]
 
     def nodes(self) -> list[NodeView]:
         return [node_view(o) for o in self.cache.list(r.NODE)]
 
     def locations(self) -> list[StorageLocation]:
-        return [StorageLocation.read(o) for o in self.cache.list(r.STORAGE_LOCATION)]
+        return [self.read(StorageLocation, o) for o in self.cache.list(r.STORAGE_LOCATION)]
 
     def locations_of(self, pool: str) -> list[StorageLocation]:
         return self._many(StorageLocation, r.STORAGE_LOCATION, BY_POOL, pool)
@@ -120,10 +140,10 @@ class World:
 
     def _one(self, model: type[KindT], resource: Resource, name: str, namespace: str = "") -> KindT | None:
         obj = self.cache.get(resource, name, namespace)
-        return None if obj is None else model.read(obj)
+        return None if obj is None else self.read(model, obj)
 
     def _many(self, model: type[KindT], resource: Resource, index: str, value: str) -> list[KindT]:
-        return [model.read(o) for o in self.cache.by_index(resource, index, value)]
+        return [self.read(model, o) for o in self.cache.by_index(resource, index, value)]
 
     # -- derived
 
@@ -138,8 +158,7 @@ class World:
 
     def token(self) -> str:
         """Eight characters nobody had before: 40 random bits, for names that are never reused."""
-        alphabet = "abcdefghijklmnopqrstuvwxyz234567"
-        return "".join(secrets.choice(alphabet) for _ in range(8))
+        return base64.b32encode(secrets.token_bytes(5)).decode().lower()
 
     # -- uncached, before anything is destroyed or made on the word of the cache
 
@@ -210,6 +229,11 @@ def volumes_named_by(machine: Obj) -> Iterable[str]:
     yield f"{namespace}/{root_volume_name(machine)}"
     for attached in machine["spec"].get("volumes", ()):
         yield f"{namespace}/{attached['volumeRef']['name']}"
+
+
+def soon_if_well(key: Key, obj: Obj | None) -> Key | Soon:
+    """For what an object only counts: soon, unless it is going, when every user less may be the last one."""
+    return key if obj is None or going(obj) else Soon(key)
 
 
 def differs(change: Change, view: Callable[[Obj], object]) -> bool:

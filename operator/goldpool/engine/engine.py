@@ -10,7 +10,7 @@ import structlog
 from goldpool.engine.clock import Clock, SystemClock
 from goldpool.engine.effects import Executor, LeadershipLost, Records
 from goldpool.engine.metrics import EngineKey, Metrics
-from goldpool.engine.plan import Controller, EventKind, Outcome, Record
+from goldpool.engine.plan import Controller, EventKind, Outcome, Record, Soon
 from goldpool.engine.queue import Backoff, QueueClosed, WorkQueue
 from goldpool.engine.reconcile import Reconciler
 from goldpool.engine.status import only_status_changed
@@ -141,7 +141,10 @@ class Engine:
                 log.exception("affected failed", controller=name, change=str(change.key))
                 continue
             for key in keys:
-                if not self._is_own_status(controller, key, change):
+                if isinstance(key, Soon):
+                    if key.key not in keys:
+                        self._queue.add_after((name, key.key), key.seconds)
+                elif not self._is_own_status(controller, key, change):
                     self._queue.add((name, key), low=change.initial)
 
     def _is_own_status(self, controller: Controller[Any], key: Key, change: Change) -> bool:

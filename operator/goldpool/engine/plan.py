@@ -102,6 +102,15 @@ class Plan:
     again_after: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Soon:
+    """A key whose pass may wait ``seconds``, so that a burst of changes costs it one pass and not one for each. Only for
+    what is counted for people; whatever somebody waits for is a bare key."""
+
+    key: Key
+    seconds: float = 1.0
+
+
 class Controller(Protocol, Generic[ObservedT]):
     """One kind's controller."""
 
@@ -116,7 +125,7 @@ class Controller(Protocol, Generic[ObservedT]):
         """Pure: no I/O, no clock but the time in ``observed``."""
         ...
 
-    def affected(self, change: Change) -> Iterable[Key]:
+    def affected(self, change: Change) -> Iterable[Key | Soon]:
         """The keys of this controller's kind whose plan may depend on what changed."""
         ...
 

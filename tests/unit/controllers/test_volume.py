@@ -47,8 +47,17 @@ TAKEN = Failed(FailureReason.VOLUME_CONFLICT, "the name is taken", permanent=Tru
 NOWHERE = Unplaceable((Rejection("std-a.node-1", RejectionReason.USED_LIMIT, "91 % used"),))
 
 
-def test_the_finalizer_comes_before_the_binding() -> None:
-    assert names(plan(observed(a_volume(bound=False, finalizers=[]), direct=DIRECT))) == ["AddFinalizer"]
+def test_the_finalizer_comes_before_everything_else() -> None:
+    assert names(plan(observed(a_volume(bound=False, finalizers=[])))) == ["AddFinalizer"]
+
+
+def test_the_finalizer_comes_with_the_binding_in_one_write() -> None:
+    found = plan(observed(a_volume(bound=False, finalizers=["other/one"], version="77"), direct=DIRECT))
+    patch = only(found, Bind).patch
+    assert patch.patch["metadata"] == {"finalizers": ["other/one", "goldpool.io/protected"]}
+    assert (patch.resource_version, names(found)) == ("77", ["Bind"])
+    again = plan(observed(a_volume(bound=False), direct=DIRECT))
+    assert "metadata" not in only(again, Bind).patch.patch
 
 
 # -- the binding
@@ -59,6 +68,14 @@ def test_without_a_place_of_its_own_a_volume_waits_for_its_first_machine() -> No
     assert (found.effects, reason(found)) == ((), "WaitingForFirstConsumer")
     assert not is_ready(found)
     assert not is_reconciling(found)
+
+
+@pytest.mark.parametrize(("age", "says"), [(0, None), (2, None), (3, "WaitingForFirstConsumer")])
+def test_made_for_a_machine_it_leaves_its_first_write_to_that_machine(age: int, says: str | None) -> None:
+    volume = a_volume(bound=False, annotations={"goldpool.io/made-for": "uid-web-1"}, created=ago(age))
+    found = plan(observed(volume))
+    assert found.effects == ()
+    assert (found.status and reason(found), found.again_after) == (says, None if says else 3 - age)
 
 
 def test_with_pool_and_host_given_it_is_bound_at_once_by_one_guarded_write() -> None:

@@ -22,9 +22,10 @@ from goldpool.controllers.world import (
     differs,
     going,
     readiness,
+    soon_if_well,
     stake,
 )
-from goldpool.engine.plan import Plan
+from goldpool.engine.plan import Plan, Soon
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, Obj
 from goldpool.planning.references import Users, users_of_parent, uses_parent
@@ -43,7 +44,7 @@ class ParentController:
         raw = world.cache.at(r.PARENT, key)
         if raw is None:
             return None
-        parent = Parent.read(raw)
+        parent = world.read(Parent, raw)
         spec, status = parent.spec, parent.status
         template = world.template(spec.template)
         if template is not None and template.metadata.uid != spec.template_uid:
@@ -106,7 +107,7 @@ class ParentController:
     def plan(self, observed: Observed) -> Plan:
         return plan(observed)
 
-    def affected(self, change: Change) -> Iterable[Key]:
+    def affected(self, change: Change) -> Iterable[Key | Soon]:
         world = self._world
         match change.resource:
             case r.PARENT:
@@ -120,11 +121,19 @@ class ParentController:
             case r.TEMPLATE if differs(change, _of_template):
                 yield from self._copies_of({change.key.name})
             case r.VOLUME if differs(change, stake):
-                yield from self._copies_of({_template_of(obj) for obj in (change.old, change.new) if obj})
+                keys = self._copies_of({_template_of(obj) for obj in (change.old, change.new) if obj})
+                yield from map(self._counts, keys)
             case r.STORAGE_LOCATION | r.STORAGE_POOL if differs(change, readiness):
                 index = BY_LOCATION if change.resource is r.STORAGE_LOCATION else BY_POOL
                 for obj in world.cache.by_index(r.PARENT, index, change.key.name):
                     yield Key("Parent", "", obj["metadata"]["name"])
+
+    def _counts(self, key: Key) -> Key | Soon:
+        """One that is there and stays counts its children; all others are waited for, or wait for their users."""
+        parent = self._world.cache.at(r.PARENT, key)
+        return (
+            soon_if_well(key, parent) if parent is not None and _state(parent) == ParentState.READY else key
+        )
 
     def _copies_of(self, templates: Iterable[str]) -> Iterable[Key]:
         for template in templates:

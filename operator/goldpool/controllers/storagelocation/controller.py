@@ -3,15 +3,17 @@
 from collections.abc import Iterable
 from typing import Any
 
+from goldpool.api.parent import Parent
 from goldpool.api.references import Blocker
 from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import Scope, StoragePool
+from goldpool.api.volume import Volume
 from goldpool.controllers.backing import executing_host, mount_of
 from goldpool.controllers.storagelocation.observed import Observed
 from goldpool.controllers.storagelocation.operations import operation_id
 from goldpool.controllers.storagelocation.plan import plan
-from goldpool.controllers.world import BY_HOST, BY_POOL, World, differs, readiness
-from goldpool.engine.plan import Plan
+from goldpool.controllers.world import BY_HOST, BY_POOL, World, differs, readiness, soon_if_well
+from goldpool.engine.plan import Plan, Soon
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, Obj
 
@@ -28,7 +30,7 @@ class StorageLocationController:
         raw = world.cache.at(r.STORAGE_LOCATION, key)
         if raw is None:
             return None
-        location = StorageLocation.read(raw)
+        location = world.read(StorageLocation, raw)
         name = location.metadata.name
         pool = world.pool(location.spec.pool)
         if pool is not None and pool.metadata.uid != location.spec.pool_uid:
@@ -50,13 +52,7 @@ class StorageLocationController:
             outcome=world.dispatcher.outcome(operation),
             facts=found[0] if found else None,
             facts_time=found[1] if found else None,
-            users=(
-                *(Blocker(kind="Parent", name=p.metadata.name) for p in parents),
-                *(
-                    Blocker(kind="Volume", namespace=v.metadata.namespace, name=v.metadata.name)
-                    for v in volumes
-                ),
-            ),
+            users=_blockers(parents, volumes) if location.deleting else (),
             parents=len(parents),
             volumes=len(volumes),
             probe_seconds=world.settings.probe_seconds,
@@ -77,7 +73,10 @@ class StorageLocationController:
     def plan(self, observed: Observed) -> Plan:
         return plan(observed)
 
-    def affected(self, change: Change) -> Iterable[Key]:
+    def _counts(self, key: Key) -> Key | Soon:
+        return soon_if_well(key, self._world.cache.at(r.STORAGE_LOCATION, key))
+
+    def affected(self, change: Change) -> Iterable[Key | Soon]:
         cache = self._world.cache
         match change.resource:
             case r.STORAGE_LOCATION:
@@ -85,10 +84,10 @@ class StorageLocationController:
             case r.PARENT:
                 for obj in (change.old, change.new):
                     if obj is not None:
-                        yield Key("StorageLocation", "", obj["spec"]["location"])
+                        yield self._counts(Key("StorageLocation", "", obj["spec"]["location"]))
             case r.VOLUME if differs(change, _place):
                 for obj in (change.old, change.new):
-                    yield from self._places_of(obj or {})
+                    yield from map(self._counts, self._places_of(obj or {}))
             case r.NODE if differs(change, _node):
                 for obj in cache.by_index(r.STORAGE_LOCATION, BY_HOST, change.key.name):
                     yield Key("StorageLocation", "", obj["metadata"]["name"])
@@ -96,6 +95,13 @@ class StorageLocationController:
                 for obj in cache.list(r.STORAGE_LOCATION):
                     if not obj["spec"].get("host"):
                         yield Key("StorageLocation", "", obj["metadata"]["name"])
+
+
+def _blockers(parents: Iterable[Parent], volumes: Iterable[Volume]) -> tuple[Blocker, ...]:
+    return (
+        *(Blocker(kind="Parent", name=p.metadata.name) for p in parents),
+        *(Blocker(kind="Volume", namespace=v.metadata.namespace, name=v.metadata.name) for v in volumes),
+    )
 
 
 def _is_at(volume: Any, location: StorageLocation, pool: StoragePool | None) -> bool:

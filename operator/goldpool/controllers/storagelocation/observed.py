@@ -30,6 +30,7 @@ class Observed:
     facts: LocationFacts | None
     facts_time: datetime | None
     users: tuple[Blocker, ...]
+    """Who holds it up, once it is being deleted; nobody asks before."""
     parents: int
     volumes: int
     probe_seconds: int

@@ -63,7 +63,7 @@ class VirtualMachineController:
         raw = world.cache.at(r.VIRTUAL_MACHINE, key)
         if raw is None:
             return None
-        machine = VirtualMachine.read(raw)
+        machine = world.read(VirtualMachine, raw)
         pod = await self._pod(raw, machine)
         if pod is None and not machine.deleting:
             await self._refresh_claimed(raw, machine)

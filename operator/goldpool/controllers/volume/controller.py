@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable
 
+from goldpool.api.conditions import ConditionType
+from goldpool.api.parent import ParentState
 from goldpool.api.volume import Volume
 from goldpool.controllers.backing import executing_host, mount_of
 from goldpool.controllers.landscape import Landscape
 from goldpool.controllers.naming import OperationIds, lease_name, source_hash
 from goldpool.controllers.volume.observed import Observed, Place
 from goldpool.controllers.volume.plan import plan
-from goldpool.controllers.world import BY_PARENT, BY_POOL, BY_TEMPLATE, World, differs, readiness
+from goldpool.controllers.world import BY_PARENT, BY_POOL, BY_TEMPLATE, World, differs, going, readiness
 from goldpool.engine.plan import Plan
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, Obj
@@ -30,7 +32,7 @@ class VolumeController:
         raw = world.cache.at(r.VOLUME, key)
         if raw is None:
             return None
-        volume = Volume.read(raw)
+        volume = world.read(Volume, raw)
         spec, status = volume.spec, volume.status
         template = world.template(wanted) if (wanted := template_of(volume)) else None
         wish = spec.placement
@@ -137,7 +139,7 @@ class VolumeController:
                     if volume:
                         namespace, _, name = volume.partition("/")
                         yield Key("Volume", namespace, name)
-            case r.PARENT:
+            case r.PARENT if differs(change, _copy):
                 parent = change.new or change.old or {}
                 for obj in cache.by_index(r.VOLUME, BY_PARENT, change.key.name):
                     yield _key(obj)
@@ -148,10 +150,24 @@ class VolumeController:
                 spec = (change.new or change.old or {})["spec"]
                 for obj in cache.by_index(r.VOLUME, BY_POOL, spec["pool"]):
                     yield _key(obj)
-            case r.TEMPLATE:
+            case r.TEMPLATE if differs(change, _template):
                 for obj in cache.by_index(r.VOLUME, BY_TEMPLATE, change.key.name):
                     if not (obj.get("status") or {}).get("createdTime"):
                         yield _key(obj)
+
+
+def _copy(parent: Obj) -> object:
+    """What a volume reads of a copy. Progress and counts, which change all the time, are not among it."""
+    status = parent.get("status") or {}
+    shown = ("state", "revision", "virtualSize", "permanent")
+    failed = status.get("conditions") if status.get("state") == ParentState.FAILED else None
+    return parent["spec"], [status.get(field) for field in shown], failed, going(parent)
+
+
+def _template(template: Obj) -> object:
+    status = template.get("status") or {}
+    stalled = [c for c in status.get("conditions", ()) if c["type"] == ConditionType.STALLED]
+    return template["spec"], status.get("revision"), status.get("virtualSize"), stalled, going(template)
 
 
 def _key(obj: Obj) -> Key:

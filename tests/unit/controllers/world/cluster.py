@@ -18,7 +18,7 @@ from goldpool.controllers.world import World, register_indices
 from goldpool.dispatch.dispatcher import Dispatcher
 from goldpool.dispatch.request import Ask, Settle
 from goldpool.engine.metrics import EngineKey, Metrics
-from goldpool.engine.plan import Controller, Outcome, Record
+from goldpool.engine.plan import Controller, Outcome, Record, Soon
 from goldpool.engine.reconcile import Reconciler
 from goldpool.engine.status import only_status_changed
 from goldpool.kube import resources as r
@@ -111,7 +111,10 @@ class Operator:
     def _on_change(self, change: Change) -> None:
         """As the Engine does it."""
         for name, controller in self.controllers.items():
-            for key in sorted({*controller.affected(change)}):
+            for found in {*controller.affected(change)}:
+                if isinstance(found, Soon):
+                    self._later((name, found.key), found.seconds)
+            for key in sorted(k for k in {*controller.affected(change)} if isinstance(k, Key)):
                 own = (
                     key == change.key
                     and change.resource == controller.resource
