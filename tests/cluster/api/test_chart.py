@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import yaml
@@ -9,6 +10,7 @@ import yaml
 from tests.cluster.api.builders import NAMESPACE, RUN, a_volume
 from tests.cluster.api.server import Answer, Obj, Server, kubectl
 from tests.unit.chart.helm import template
+from tests.unit.chart.test_chart import VALUE_SETS
 
 NAME = f"api-test-{RUN}"
 TENANT, RESTORER = f"tenant-{RUN}", f"restorer-{RUN}"
@@ -27,11 +29,43 @@ def dumped(documents: list[Obj]) -> str:
     return yaml.safe_dump_all(documents)
 
 
-@pytest.mark.parametrize("replicas", [1, 2])
-def test_the_server_takes_every_object_of_the_chart(server: Server, replicas: int) -> None:
-    values = OURS | {"replicas": replicas}
-    kubectl("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-",
-            stdin=dumped(template(values, namespace="default")))  # fmt: skip
+@pytest.fixture(scope="module")
+def monitoring(server: Server) -> Iterator[None]:
+    """The Prometheus operator's kinds are known, as far as the chart uses them."""
+    definitions = (Path(__file__).parent / "monitoring.yaml").read_text(encoding="utf-8")
+    names = [document["metadata"]["name"] for document in yaml.safe_load_all(definitions)]
+    known = kubectl("get", "crd", "-o", "name")
+    ours = not any(name in known for name in names)
+    if ours:
+        kubectl("create", "-f", "-", stdin=definitions)
+        kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", *names)
+    yield
+    if ours:
+        kubectl("delete", "--wait=false", "crd", *names)
+
+
+def laid_over(values: Obj, over: Obj) -> Obj:
+    """``over`` wins, key by key."""
+    merged = dict(values)
+    for name, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(name), dict)
+        merged[name] = laid_over(merged[name], value) if both else value
+    return merged
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["defaults", "no standby", "images", "placed", "spread", "watched", "watched by pods", "restricted", "cut off",
+     "foreign classes", "everything off"],
+)  # fmt: skip
+def test_the_server_takes_every_object_of_the_chart(server: Server, monitoring: None, name: str) -> None:
+    # Into namespaces that are there.
+    values = laid_over(VALUE_SETS[name], OURS | {"metrics": {"dashboard": {"namespace": ""}}})
+    documents = template(values, namespace="default")
+    assert documents
+    kubectl(
+        "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-", stdin=dumped(documents)
+    )
 
 
 def a_role(user: str, resources: list[str], verbs: list[str]) -> list[Obj]:

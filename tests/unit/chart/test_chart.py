@@ -50,7 +50,7 @@ VALUE_SETS: dict[str, Document] = {
         "priorityClassName": "system-cluster-critical",
         "podAnnotations": {"a": "b"},
         "podLabels": {"c": "d"},
-        "resources": {"requests": {"cpu": 1, "memory": "1Gi"}},
+        "resources": {"requests": {"cpu": 1, "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
     },
     "bare": {
         "metrics": {"service": {"enabled": False}},
