@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "operator"))  # a checkout works without being installed
 
-from hack.generate import argocd, crds, dashboard, metrics, rbac, values  # noqa: E402
+from hack.generate import argocd, crds, dashboard, manual, metrics, rbac, values  # noqa: E402
 
 GENERATED_ONLY = ("crds", "charts/goldpool/templates/crds")
 """Folders that hold nothing else: a file that is no longer generated there belongs to a kind that is gone."""
@@ -16,7 +16,7 @@ GENERATED_ONLY = ("crds", "charts/goldpool/templates/crds")
 
 def wanted() -> dict[str, str]:
     """Path below the repository's root to content."""
-    makers = (argocd, crds, dashboard, metrics, rbac, values)
+    makers = (argocd, crds, dashboard, manual, metrics, rbac, values)
     return {path: text for maker in makers for path, text in maker.files().items()}
 
 

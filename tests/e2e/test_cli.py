@@ -113,3 +113,37 @@ def test_a_guest_is_typed_to_by_one_person_at_a_time(site: Site, linux_image: by
     last = goldpool("console", "-n", site.namespace, "vm", stdin="p")
     assert "GUEST-OFF key" in last.stdout
     assert f"{site.namespace}/vm is off." in last.stderr
+
+
+def test_release_takes_finalizers_off_and_leaves_bytes_alone(site: Site, boot: Image) -> None:
+    """The operator is away for the release; the test's end, with the operator back, has to clear up without them."""
+    site.pools_on(NODE)
+    site.machine("vm", template=site.template(boot))
+    site.machine("kept", template=site.templates[0])
+    site.running("vm", "kept")
+    goldpool("stop", "--wait", "-n", site.namespace, "vm")
+    volume = site.get("Volume", "vm-root")
+    storage_id = volume["spec"]["storageID"]
+    disk = f"/srv/test-standard/volumes/{storage_id}/disk.qcow2"
+    before = site.nodes.run(NODE, "sha256sum", disk)
+    where = ("-n", site.namespace)
+
+    said = goldpool("release", *where, "volume/vm-root")
+    assert said.stdout == f"Volume/{site.namespace}/vm-root would be released\n"
+    assert "Nothing was changed" in said.stderr
+    assert "The operator runs" in said.stderr
+    assert "the operator runs" in goldpool("release", *where, "volume/vm-root", "--yes", status=1).stderr
+    assert site.get("Volume", "vm-root")["metadata"]["finalizers"]
+
+    site.operator.stop()
+    kept = goldpool("release", *where, "virtualmachine/kept", "--yes", status=1).stdout
+    assert f"VirtualMachine/{site.namespace}/kept is kept: its pod" in kept
+    names = ("virtualmachine/vm", "volume/vm-root")
+    goldpool("release", *where, *names, "--yes")
+    for kind, name in (("VirtualMachine", "vm"), ("Volume", "vm-root")):
+        site.delete(kind, name)
+        site.gone(kind, name)
+    assert site.nodes.run(NODE, "sha256sum", disk) == before
+    site.operator.start()
+    site.running("kept")
+    site.nodes.run(NODE, "rm", "-r", f"/srv/test-standard/volumes/{storage_id}")

@@ -13,7 +13,7 @@ from goldpool.api.model import parse_duration
 from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.cli import power
 from goldpool.cli.cluster import Cluster, cluster_options
-from goldpool.cli.completion import machine_names
+from goldpool.cli.completion import machine_names, namespace_names
 from goldpool.cli.power import Change, Decision, Done, Failed, Pending, Progress, Refusal
 from goldpool.kube.client import KubeClient
 from goldpool.kube.port import Conflict, Expired, KubeError, Unavailable
@@ -66,7 +66,12 @@ def machine_options(command: F) -> F:
     @click.argument("names", metavar="[NAME...]", nargs=-1, shell_complete=machine_names)
     @click.option("-l", "--selector", default="", metavar="LABELS", help="All machines with these labels.")
     @click.option(
-        "-n", "--namespace", default="", metavar="NAME", help="Namespace; by default the context's."
+        "-n",
+        "--namespace",
+        default="",
+        metavar="NAME",
+        shell_complete=namespace_names,
+        help="Namespace; by default the context's.",
     )
     @click.option("-A", "--all-namespaces", is_flag=True, help="With -l: in all namespaces.")
     @click.option("--timeout", type=_Seconds(), default="5m", show_default=True, metavar="DURATION",

@@ -1,9 +1,7 @@
 """The command against a server on the loopback interface that answers as an API server would."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -11,23 +9,10 @@ import yaml
 from click.testing import CliRunner, Result
 
 from goldpool.cli import main
+from tests.unit.cli.apiserver import Answer, a_list, a_status, serving
 from tests.unit.cli.builders import a_machine, a_pool, a_volume
 
-Answer = tuple[int, object]
 Run = Callable[..., Result]
-
-
-def a_status(code: int, reason: str) -> Answer:
-    return code, {"kind": "Status", "code": code, "reason": reason, "message": f"it is {reason}"}
-
-
-def a_list(*items: dict[str, object]) -> Answer:
-    return 200, {"kind": "List", "metadata": {"resourceVersion": "1"}, "items": list(items)}
-
-
-class _Server(ThreadingHTTPServer):
-    def handle_error(self, request: object, client_address: object) -> None:
-        """The command hangs up on its other questions once one is refused: that is no error to print."""
 
 
 @pytest.fixture
@@ -38,42 +23,32 @@ def answers() -> dict[str, Answer]:
 
 @pytest.fixture
 def run(answers: dict[str, Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            path = self.path.split("?")[0]
-            code, body = next((a for end, a in answers.items() if path.endswith(end)), a_list())
-            content = json.dumps(body).encode()
-            self.send_response(code)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with _Server(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv("KUBECONFIG", str(_kubeconfig(tmp_path, server.server_port)))
+    with serving(answers, tmp_path) as kubeconfig:
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
         yield lambda *arguments: CliRunner().invoke(main, ["tree", *arguments])
-        server.shutdown()
-
-
-def _kubeconfig(directory: Path, port: int) -> Path:
-    config = {
-        "apiVersion": "v1", "kind": "Config", "current-context": "it",
-        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
-        "clusters": [{"name": "it", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
-        "users": [{"name": "it", "user": {}}],
-    }  # fmt: skip
-    path = directory / "kubeconfig"
-    path.write_text(yaml.safe_dump(config))
-    return path
 
 
 def test_the_tree_is_plain_where_there_is_no_terminal(run: Run, answers: dict[str, Answer]) -> None:
     answers["/storagepools"] = a_list(a_pool().to_dict())
     result = run()
     assert (result.exit_code, result.output) == (0, "golden pool golden  Ready\n")
+
+
+@pytest.mark.parametrize(("output", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
+def test_the_tree_is_told_to_programs(
+    run: Run, answers: dict[str, Answer], output: str, read: Callable[[str], object]
+) -> None:
+    answers["/storagepools"] = a_list(a_pool().to_dict())
+    assert read(run("-o", output).output) == [
+        {
+            "what": "golden pool",
+            "name": "golden",
+            "state": "Ready",
+            "health": "good",
+            "facts": [],
+            "below": [],
+        }
+    ]
 
 
 def test_an_empty_cluster_says_so(run: Run) -> None:

@@ -11,7 +11,7 @@ import click
 from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.cli import terminal
 from goldpool.cli.cluster import Cluster, cluster_options
-from goldpool.cli.completion import machine_names
+from goldpool.cli.completion import machine_names, namespace_names
 from goldpool.cli.page import Example, Page
 from goldpool.contracts.machine import CONSOLE_COMMAND, ConsoleExit
 from goldpool.kube.client import KubeClient
@@ -35,7 +35,14 @@ _TYPED_AT_ONCE: Final = 64
     see_also=("kubectl goldpool start", "docs/security.md"),
 )
 @click.argument("name", shell_complete=machine_names)
-@click.option("-n", "--namespace", default="", metavar="NAME", help="Namespace; by default the context's.")
+@click.option(
+    "-n",
+    "--namespace",
+    default="",
+    metavar="NAME",
+    shell_complete=namespace_names,
+    help="Namespace; by default the context's.",
+)
 @click.option("--take", is_flag=True, help="End the session of whoever is at the console.")
 @click.option(
     "--log", is_flag=True, help="Print what the guest has said since it was started, and do not connect."
