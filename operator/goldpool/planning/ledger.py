@@ -101,7 +101,7 @@ class Ledger:
         self._needs: dict[VolumeKey, Spot] = {}
         self._needed_by: dict[Spot, set[VolumeKey]] = {}
         self._copies_at: dict[Spot, set[str]] = {}
-        self._disks_in: dict[str, set[VolumeKey]] = {}
+        self._disks_in: dict[str, dict[str, set[VolumeKey]]] = {}
         self._disks_of: dict[str, set[VolumeKey]] = {}
         self._copies_of: dict[str, set[str]] = {}
         self._volumes_at: dict[str, dict[str, int]] = {}
@@ -154,17 +154,20 @@ class Ledger:
         """What bindings to the pool and host mean; ``host`` is ``""`` for a Shared pool."""
         if self._names.get((pool, host)) != name:
             self._names[pool, host] = name
-            self._recharge_all_in(pool)
+            self._recharge_bound_to(pool, host)
 
     def drop_location(self, pool: str, host: str, name: str) -> None:
         """No binding means it any more; one that has taken its place stays."""
         if self._names.get((pool, host)) == name:
             del self._names[pool, host]
-            self._recharge_all_in(pool)
+            self._recharge_bound_to(pool, host)
 
-    def _recharge_all_in(self, pool: str) -> None:
-        for key in [*self._disks_in.get(pool, ())]:
-            self._recharge(key)
+    def _recharge_bound_to(self, pool: str, host: str) -> None:
+        by_host = self._disks_in.get(pool, {})
+        # A disk on a Shared pool may name the host its machine is tied to.
+        for keys in [by_host.get(host, set())] if host else [*by_host.values()]:
+            for key in [*keys]:
+                self._recharge(key)
 
     def put_template(self, name: str, template: Template | None) -> None:
         before, unknown = self._templates.get(name), self.unknown
@@ -209,14 +212,14 @@ class Ledger:
             return
         if before is not None:
             for pool in {before.pool, before.parent_pool}:
-                _drop(self._disks_in, pool, key)
+                _drop(self._disks_in[pool], before.host, key)
             if before.template is not None:
                 _drop(self._disks_of, before.template, key)
             del self._disks[key]
         if found is not None:
             self._disks[key] = found
             for pool in {found.pool, found.parent_pool}:
-                self._disks_in.setdefault(pool, set()).add(key)
+                self._disks_in.setdefault(pool, {}).setdefault(found.host, set()).add(key)
             if found.template is not None:
                 self._disks_of.setdefault(found.template, set()).add(key)
         self._recharge(key)

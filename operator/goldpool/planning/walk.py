@@ -16,7 +16,7 @@ from goldpool.planning import capacity
 from goldpool.planning.allocators import Allocator, firstfit, random, userdispersing
 from goldpool.planning.filters import Ask, reject_in_reach
 from goldpool.planning.index import ANYWHERE, UNLIMITED, Group, Index, Slot
-from goldpool.planning.lot import drawn, point, salt
+from goldpool.planning.lot import POSITION, draw_all, drawn, point, salt
 from goldpool.planning.reservation import charge, rank
 from goldpool.planning.search import Parents, disk_placement
 from goldpool.planning.views import DiskWish, LocationView, MachineWish, Placement
@@ -266,18 +266,14 @@ class _Disk:
 
     def _drawn(self, tied: int, row: Rows, above: Rows | None) -> Iterator[Pair]:
         """Equals, in the order of their lots."""
-        points, seed_salt = self._index.points, self._salt
-        lots = [drawn(points[n], seed_salt) << 20 | n for n in _positions(tied)]
+        lots = draw_all(self._index.points, _positions(tied), self._salt)
+        if len(lots) > 1:
+            first = min(lots)  # mostly the only one that is asked for
+            yield from self._at_host(first & POSITION, row, above)
+            lots.remove(first)
+            heapify(lots)
         while lots:
-            if len(lots) > 1:
-                first = min(lots)
-                yield from self._at_host(first & 0xFFFFF, row, above)
-                lots.remove(first)
-                heapify(lots)
-                while lots:
-                    yield from self._at_host(heappop(lots) & 0xFFFFF, row, above)
-            else:
-                yield from self._at_host(lots.pop() & 0xFFFFF, row, above)
+            yield from self._at_host(heappop(lots) & POSITION, row, above)
 
     def _at_host(self, position: int, row: Rows, above: Rows | None) -> Iterator[Pair]:
         here = self._views(position, row)
@@ -356,10 +352,8 @@ def _bits_at(row: Rows, location: LocationView) -> int:
     return next((bits for slot, bits in row if slot.shared == location.name), 0)
 
 
-def _positions(bits: int) -> Iterator[int]:
+def _positions(bits: int) -> list[int]:
     """Of the bits that are set."""
-    text = bin(bits)[:1:-1]
-    found = text.find("1")
-    while found >= 0:
-        yield found
-        found = text.find("1", found + 1)
+    if bits.bit_count() == 1:
+        return [bits.bit_length() - 1]
+    return [n for n, digit in enumerate(bin(bits)[:1:-1]) if digit == "1"]
