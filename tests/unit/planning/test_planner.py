@@ -198,6 +198,7 @@ def test_every_question_of_the_bench_is_answered_as_the_search_answers_it() -> N
 def test_machines_of_a_template_of_unknown_size_spread_over_the_hosts() -> None:
     """The first copy's size is not known yet and nothing else's is: the disks count no bytes, but they count."""
     planner = Planner()
+    said: dict[str, Any]
     for host in ("node-1", "node-2", "node-3"):
         planner.put_node(host, NodeView(host, "u", {"rack": "1"}, True, False, (), False))
         for pool in ("gold", "std"):
@@ -210,11 +211,12 @@ def test_machines_of_a_template_of_unknown_size_spread_over_the_hosts() -> None:
     planner.put_template("t", _template("t", {}))
     disk = DiskWish("root", 0, template=TemplateView("t", golden=True))
     hosts = []
+    said: dict[str, Any]
     for n in range(6):
         found = planner.place(a_wish(disk), seed=n)
         assert isinstance(found, Placement)
         hosts.append(found.disks[0].host)
-        said = {
+        said: dict[str, Any] = {
             "size": None, "template": "t", "host": hosts[-1], "pool": "std", "parentPool": "gold", "bound": True,
             "parentLocation": None, "capacity": None,
         }  # fmt: skip
@@ -231,7 +233,7 @@ def test_a_copy_that_a_binding_needs_is_on_its_way_before_it_has_an_object() -> 
             location_name(name, "1", "node-1"), _location(location_name(name, "1", "node-1"), said)
         )
     planner.put_template("t", _template("t", {"virtualSize": 100}))
-    said = {
+    said: dict[str, Any] = {
         "size": 10, "template": "t", "host": "node-1", "pool": "std", "parentPool": "gold", "bound": True,
         "parentLocation": None, "capacity": None,
     }  # fmt: skip
