@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from goldpool.api.parent import Parent
 from goldpool.api.storagelocation import StorageLocation
@@ -45,10 +46,16 @@ class Size:
     """Nothing is used or promised: all locations are equal."""
 
 
+P = TypeVar("P", bound=Planner)
+
+
 def a_planner(size: Size = Size(), *, allocator: str = "firstfitleastconsumed") -> Planner:
+    return told(Planner(ALLOCATORS[allocator]), size)
+
+
+def told(planner: P, size: Size = Size()) -> P:
     """Told everything, and settled. The same for the same size."""
     draw = random.Random(7)
-    planner = Planner(ALLOCATORS[allocator])
     for n in range(size.hosts):
         name = host_name(n)
         planner.put_node(name, NodeView(name, f"uid-{name}", {"zone": str(n % 3)}, True, False, (), False))
@@ -91,7 +98,7 @@ def _pool(name: str, *, golden: bool, shared: bool) -> StoragePool:
         if shared
         else {"hostPath": {"path": f"/srv/{name}"}}
     )
-    spec = {
+    spec: dict[str, Any] = {
         "golden": golden,
         "scope": "Shared" if shared else "Host",
         "backend": backend,

@@ -10,14 +10,13 @@ from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import StoragePool
 from goldpool.api.template import Template
 from goldpool.api.volume import Volume
-from goldpool.planning import planner as planning
 from goldpool.planning.allocators import ALLOCATORS
 from goldpool.planning.identity import location_name
 from goldpool.planning.placement import DiskWish, Placement, TemplateView, Unplaceable
 from goldpool.planning.planner import Planner
 from goldpool.planning.snapshot import NodeView
-from tests.bench.landscapes import QUESTIONS, Size, a_planner, ask
-from tests.unit.planning.builders import a_disk, a_wish
+from tests.bench.landscapes import QUESTIONS, Size, a_planner, ask, told
+from tests.unit.planning.builders import a_wish
 
 HOSTS = ("node-1", "node-2")
 POOLS = {"gold": True, "std": False, "nfs": False}
@@ -168,19 +167,26 @@ def test_what_happened_on_the_way_leaves_no_trace(told: list[Fact], looks: list[
     assert known(first) == known(last)
 
 
-def test_a_refusal_is_searched_for_once_while_the_world_stays(monkeypatch: Any) -> None:
-    searches: list[int] = []
-    search = planning.place
-    monkeypatch.setattr(planning, "place", lambda *a, **k: (searches.append(1), search(*a, **k))[1])
-    planner = a_planner(Size(pools=10, hosts=3, share=100))
+class CountingPlanner(Planner):
+    """Counts the exhaustive searches."""
+
+    searches = 0
+
+    def search(self, *args: Any, **kwargs: Any) -> Placement | Unplaceable:
+        self.searches += 1
+        return super().search(*args, **kwargs)
+
+
+def test_a_refusal_is_searched_for_once_while_the_world_stays() -> None:
+    planner = told(CountingPlanner(), Size(pools=10, hosts=3, share=100))
     for seed in range(5):
         assert isinstance(ask(planner, "nothing fits", seed), Unplaceable)
-    assert len(searches) == 1
+    assert planner.searches == 1
     planner.put_node("node-9999", NodeView("node-9999", "u", {}, True, False, (), False))
     assert isinstance(ask(planner, "nothing fits", 9), Unplaceable)
-    assert len(searches) == 2
+    assert planner.searches == 2
     assert isinstance(ask(planner, "golden root", 0), Placement)
-    assert len(searches) == 2
+    assert planner.searches == 2
 
 
 def test_every_question_of_the_bench_is_answered_as_the_search_answers_it() -> None:
@@ -195,49 +201,43 @@ def test_every_question_of_the_bench_is_answered_as_the_search_answers_it() -> N
                 assert found == planner.search(wish, seed=5, tolerations=[]), (name, question)
 
 
+def a_small_planner(hosts: tuple[str, ...], **template: Any) -> Planner:
+    """A golden and an ordinary pool on each host, empty, and one template."""
+    planner = Planner()
+    for pool in ("gold", "std"):
+        planner.put_pool(pool, _pool(pool, {"uid": "1", "state": "Enabled"}))
+        for host in hosts:
+            planner.put_node(host, NodeView(host, "u", {"rack": "1"}, True, False, (), False))
+            name = location_name(pool, "1", host)
+            said = {"pool": pool, "poolUID": "1", "host": host, "ready": True, "free": 1000}
+            planner.put_location(name, _location(name, said))
+    planner.put_template("t", _template("t", template))
+    return planner
+
+
+def a_child(host: str, **more: Any) -> dict[str, Any]:
+    return {
+        "size": None, "template": "t", "host": host, "pool": "std", "parentPool": "gold", "bound": True,
+        "parentLocation": None, "capacity": None,
+    } | more  # fmt: skip
+
+
 def test_machines_of_a_template_of_unknown_size_spread_over_the_hosts() -> None:
     """The first copy's size is not known yet and nothing else's is: the disks count no bytes, but they count."""
-    planner = Planner()
-    said: dict[str, Any]
-    for host in ("node-1", "node-2", "node-3"):
-        planner.put_node(host, NodeView(host, "u", {"rack": "1"}, True, False, (), False))
-        for pool in ("gold", "std"):
-            if host == "node-1":
-                planner.put_pool(pool, _pool(pool, {"uid": "1", "state": "Enabled"}))
-            said = {"pool": pool, "poolUID": "1", "host": host, "ready": True, "free": 1000}
-            planner.put_location(
-                location_name(pool, "1", host), _location(location_name(pool, "1", host), said)
-            )
-    planner.put_template("t", _template("t", {}))
+    planner = a_small_planner(("node-1", "node-2", "node-3"))
     disk = DiskWish("root", 0, template=TemplateView("t", golden=True))
     hosts = []
-    said: dict[str, Any]
     for n in range(6):
         found = planner.place(a_wish(disk), seed=n)
         assert isinstance(found, Placement)
         hosts.append(found.disks[0].host)
-        said: dict[str, Any] = {
-            "size": None, "template": "t", "host": hosts[-1], "pool": "std", "parentPool": "gold", "bound": True,
-            "parentLocation": None, "capacity": None,
-        }  # fmt: skip
-        planner.put_volume(("team-a", f"v{n}"), _volume(f"v{n}", said))
+        planner.put_volume(("team-a", f"v{n}"), _volume(f"v{n}", a_child(hosts[-1])))
     assert sorted(hosts[:3]) == sorted(hosts[3:]) == ["node-1", "node-2", "node-3"]
 
 
 def test_a_copy_that_a_binding_needs_is_on_its_way_before_it_has_an_object() -> None:
-    planner = Planner()
-    for name in ("gold", "std"):
-        planner.put_pool(name, _pool(name, {"uid": "1", "state": "Enabled"}))
-        said = {"pool": name, "poolUID": "1", "host": "node-1", "ready": True, "free": 1000}
-        planner.put_location(
-            location_name(name, "1", "node-1"), _location(location_name(name, "1", "node-1"), said)
-        )
-    planner.put_template("t", _template("t", {"virtualSize": 100}))
-    said: dict[str, Any] = {
-        "size": 10, "template": "t", "host": "node-1", "pool": "std", "parentPool": "gold", "bound": True,
-        "parentLocation": None, "capacity": None,
-    }  # fmt: skip
-    planner.put_volume(("team-a", "v"), _volume("v", said))
+    planner = a_small_planner(("node-1",), virtualSize=100)
+    planner.put_volume(("team-a", "v"), _volume("v", a_child("node-1", size=10)))
     planner.settle()
     above = location_name("gold", "1", "node-1")
     assert planner.index.parents["t", above].ready is False
@@ -245,4 +245,3 @@ def test_a_copy_that_a_binding_needs_is_on_its_way_before_it_has_an_object() -> 
     planner.put_volume(("team-a", "v"), None)
     planner.settle()
     assert planner.index.parents == {}
-    assert planner.place(a_wish(a_disk(size_bytes=1)), seed=0)
