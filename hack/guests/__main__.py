@@ -33,7 +33,11 @@ def main() -> int:
 
 def write_bootsector(recipe: bootsector.Recipe, out: Path) -> None:
     """Puts guest A at `out`: qcow2, or raw if the name ends so."""
-    content = bootsector.disk(recipe)
+    write_disk(bootsector.disk(recipe), out)
+
+
+def write_disk(content: bytes, out: Path) -> None:
+    """Puts a disk's bytes at `out`: qcow2, or raw if the name ends so."""
     with cache.published(out.absolute()) as temporary:
         if out.suffix in {".raw", ".img"}:
             temporary.write_bytes(content)

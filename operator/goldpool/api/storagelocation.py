@@ -1,11 +1,13 @@
 """StorageLocation: where bytes really are, (pool, host). Written by the operator; people read it."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
-from goldpool.api.model import ApiModel, Bytes, Column, Crd, Kind, Rule, Time
+from goldpool.api.model import ApiModel, Bytes, Column, Crd, Kind, ListAtomic, Rule, Time
 from goldpool.api.references import Blockers, Conditions
+
+Names = Annotated[list[Annotated[str, StringConstraints(max_length=260)]], ListAtomic(), Field(max_length=10)]
 
 
 class StorageLocationSpec(ApiModel):
@@ -43,6 +45,18 @@ class StorageLocationStatus(ApiModel):
     attempts: int | None = Field(default=None, description="Failed attempts in a row.")
     parents: int | None = Field(default=None, description="Parents here.")
     volumes: int | None = Field(default=None, description="Volumes here.")
+    inspected_time: Time | None = Field(
+        default=None, description="When what lies here was last compared with what objects know."
+    )
+    missing: Names = Field(
+        default=[], description="Parents and volumes that should be here and are not: some of them."
+    )
+    missing_total: int | None = Field(default=None, description="How many are missing.")
+    orphans: Names = Field(
+        default=[],
+        description="Entries that no object knows, like volumes/v-7k2m9qx4: some of them. Never removed.",
+    )
+    orphans_total: int | None = Field(default=None, description="How many entries no object knows.")
     blockers: Blockers = Field(default=[], description="Who holds up the deletion.")
     blockers_total: int | None = Field(default=None, description="How many users hold up the deletion.")
 
@@ -63,6 +77,7 @@ class StorageLocation(Kind):
             Column("Used", ".status.usedPercent"),
             Column("Parents", ".status.parents", "integer"),
             Column("Volumes", ".status.volumes", "integer"),
+            Column("Orphans", ".status.orphansTotal", "integer", priority=1),
             Column("Message", '.status.conditions[?(@.type=="Ready")].message', priority=1),
             Column("Age", ".metadata.creationTimestamp", "date"),
         ),

@@ -56,10 +56,18 @@ class Initialize(_Operation):
     require_mount: bool = True
 
 
+class Known(Contract):
+    """What objects know of a location. ``present`` names what must lie there, ``transient`` what may."""
+
+    present: tuple[NameOnDisk, ...] = ()
+    transient: tuple[NameOnDisk, ...] = ()
+
+
 class Probe(_Operation):
-    """Say who the location is and how full; changes nothing."""
+    """Say who the location is and how full, and what of ``known`` is missing or unknown there; changes nothing."""
 
     kind: Literal["Probe"] = "Probe"
+    known: Known | None = Field(default=None, description="None: nothing is compared")
 
 
 class Rebind(_Operation):
@@ -154,6 +162,18 @@ class LocationState(StrEnum):
     """This pool's identity for another location or Node: a disk was swapped or moved."""
 
 
+INSPECTION_NAMES: Final = 10
+
+
+class Inspection(Contract):
+    """What a Probe found beside ``known``: at most ten names of each sort, and how many there are."""
+
+    missing: tuple[str, ...] = ()
+    missing_total: int = 0
+    unknown: tuple[str, ...] = Field(default=(), description="like volumes/v-7k2m9qx4")
+    unknown_total: int = 0
+
+
 class LocationFacts(Contract):
     """How a location was found. Sizes in bytes, from statvfs; zero when it is not ``Ok``."""
 
@@ -163,6 +183,7 @@ class LocationFacts(Contract):
     free_bytes: int = Field(default=0, description="f_bavail: what an unprivileged writer may still use")
     node_uid: str = ""
     message: str = ""
+    inspection: Inspection | None = None
 
 
 class FailureReason(StrEnum):

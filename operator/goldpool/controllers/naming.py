@@ -66,6 +66,11 @@ class OperationIds:
         return f"initialize/{location}/{attempt}"
 
     @staticmethod
+    def initialize_again(location: str, since: str, attempt: int) -> str:
+        """On an empty disk in place of the one that was initialised at ``since``."""
+        return f"initialize/{location}/{since}/{attempt}"
+
+    @staticmethod
     def probe(location: str, since: str) -> str:
         return f"probe/{location}/{since}"
 

@@ -8,9 +8,11 @@ from typing import Any
 
 from goldpool.api.conditions import ConditionStatus, ConditionType, Reason, is_true
 from goldpool.api.model import API_VERSION
+from goldpool.api.parent import Parent
 from goldpool.api.references import CopyException
 from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import PoolState, Scope, StoragePool, StoragePoolStatus
+from goldpool.api.volume import Volume
 from goldpool.controllers.backing import nfs_claim_name
 from goldpool.controllers.naming import FINALIZER, LABEL_MANAGED, MANAGED_BY
 from goldpool.controllers.verdict import Verdict, blocked, busy, conditions, good, named, stalled
@@ -35,6 +37,8 @@ class Observed:
     locations: tuple[StorageLocation, ...]
     other_paths: tuple[tuple[str, str], ...]
     """(pool, path) of every older hostPath pool: of two that nest, the one that came later is wrong."""
+    hosts_in_use: frozenset[str]
+    """Hosts with a volume of the pool or a parent in it, as the cache says."""
     users: Users
     """Volumes on the pool or with their parent on it, once it is being deleted; nobody asks before."""
     parents: int
@@ -83,6 +87,7 @@ class StoragePoolController:
                 for p in world.pools()
                 if _seniority(p) < _seniority(pool) and p.spec.backend.host_path is not None
             ),
+            hosts_in_use=hosts_in_use(pool, placed, parents),
             users=users,
             parents=len(parents),
             parents_ready=sum(p.status.state == "Ready" for p in parents),
@@ -166,6 +171,18 @@ def _wanted_hosts(o: Observed) -> list[str]:
     return sorted(n.name for n in o.nodes)
 
 
+def _hosts(o: Observed) -> set[str]:
+    """Those that are wanted, and those where something of the pool still is."""
+    return {*_wanted_hosts(o), *o.hosts_in_use}
+
+
+def hosts_in_use(pool: StoragePool, volumes: Iterable[Volume], parents: Iterable[Parent]) -> frozenset[str]:
+    places = [v.spec.placement for v in volumes]
+    hosts = {*(p.spec.host for p in parents), *(p.host or "" for p in places if p is not None)}
+    # On a Shared pool a volume's host is where its machine is tied to, not where its bytes are.
+    return frozenset(hosts if pool.spec.scope is Scope.HOST or not hosts else {""})
+
+
 def _missing_locations(o: Observed) -> Iterable[Create]:
     present = {x.metadata.name for x in o.locations}
     pool = o.pool.metadata
@@ -188,8 +205,9 @@ def _missing_locations(o: Observed) -> Iterable[Create]:
 
 
 def _stray_locations(o: Observed) -> Iterable[Delete]:
-    """Of hosts no longer selected. A location that is used holds itself up."""
-    wanted = set(_wanted_hosts(o))
+    """Of hosts no longer selected. One that is used stays, for its host may come back: a Node that was deleted and
+    registered anew finds its location as it was. If the cache is wrong about that, the location holds itself up."""
+    wanted = _hosts(o)
     for location in o.locations:
         stray = location.spec.host not in wanted or location.spec.pool_uid != o.pool.metadata.uid
         if stray and not location.deleting:
@@ -245,7 +263,7 @@ def _claim_for_nfs(o: Observed) -> Iterable[Create]:
 
 
 def _verdict(o: Observed) -> Verdict:
-    wanted, usable = len(_wanted_hosts(o)), sum(map(_usable, o.locations))
+    wanted, usable = len(_hosts(o)), sum(map(_usable, o.locations))
     if o.pool.spec.state is not PoolState.ENABLED:
         reason = Reason.DISABLED if o.pool.spec.state is PoolState.DISABLED else Reason.MAINTENANCE
         return good(reason, f"spec.state is {o.pool.spec.state}: nothing new is placed here")
@@ -303,7 +321,7 @@ def _removal(o: Observed) -> Plan:
 def _status(o: Observed, verdict: Verdict) -> dict[str, Any]:
     total = sum(x.status.total or 0 for x in o.locations)
     used = total - sum(x.status.free or 0 for x in o.locations)
-    usable, wanted = sum(map(_usable, o.locations)), len(_wanted_hosts(o))
+    usable, wanted = sum(map(_usable, o.locations)), len(_hosts(o))
     return StoragePoolStatus(
         observed_generation=o.pool.metadata.generation,
         phase=_phase(o, verdict, usable),

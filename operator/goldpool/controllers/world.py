@@ -17,7 +17,7 @@ from goldpool.api.storagepool import Scope, StoragePool
 from goldpool.api.template import Template
 from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.api.volume import Volume
-from goldpool.controllers.naming import LABEL_VM_UID
+from goldpool.controllers.naming import ABANDON_ANNOTATION, LABEL_VM_UID, STOPPED_FINALIZER
 from goldpool.dispatch.dispatcher import Dispatcher
 from goldpool.engine.plan import Soon
 from goldpool.kube import resources as r
@@ -251,6 +251,23 @@ def readiness(obj: Obj) -> object:
     """Of an object with a Ready condition: its status, and that it is being deleted."""
     conditions = (obj.get("status") or {}).get("conditions", ())
     return [c["status"] for c in conditions if c["type"] == "Ready"], going(obj)
+
+
+def place_as_seen(location: Obj) -> object:
+    """What those who lie at a location read of it: whether it is well, what is missing, and that it was given up."""
+    status = location.get("status") or {}
+    return (
+        readiness(location),
+        status.get("missing"),
+        status.get("inspectedTime") if status.get("missing") else None,
+        (location["metadata"].get("annotations") or {}).get(ABANDON_ANNOTATION),
+    )
+
+
+def left_behind(pod: Obj) -> bool:
+    """A VM pod that only its kubelet still has to take away: its end was proven, or its host was given up."""
+    metadata = pod["metadata"]
+    return "deletionTimestamp" in metadata and STOPPED_FINALIZER not in (metadata.get("finalizers") or ())
 
 
 def stake(volume: Obj) -> object:

@@ -32,6 +32,7 @@ from goldpool.contracts.operations import (
 )
 from goldpool.worker import identity, parents, pool, volumes
 from goldpool.worker.failures import OperationFailed, Terminated, os_failure, shortened
+from goldpool.worker.inspection import inspect
 from goldpool.worker.log import log
 from goldpool.worker.release import release
 from goldpool.worker.staleness import Patience, is_shared, may_pass
@@ -230,9 +231,23 @@ def _report(current: _Run) -> Report:
 
 
 def _facts(current: _Run, location: str) -> LocationFacts:
-    expected = current.identities.get(location)
+    path, expected = current.host.path(location), current.identities.get(location)
     while True:
-        facts = identity.facts(current.host.path(location), location, expected)
+        facts = identity.facts(path, location, expected)
         late = facts.state is LocationState.NOT_MOUNTED and is_shared(expected)
         if not (late and current.patience.bears()):
-            return facts
+            return _inspected(current, path, facts)
+
+
+def _inspected(current: _Run, path: Path, facts: LocationFacts) -> LocationFacts:
+    """With what a Probe of this batch wants to know of the location's content."""
+    probes = (o for o in current.batch.operations if isinstance(o, Probe) and o.location == facts.location)
+    known = next((probe.known for probe in probes), None)
+    if facts.state is not LocationState.OK or known is None:
+        return facts
+    try:
+        with pool.opened_root(path) as root:
+            return facts.model_copy(update={"inspection": inspect(root, known)})
+    except (OperationFailed, OSError) as error:
+        log("location not inspected", location=facts.location, error=str(error))
+        return facts

@@ -96,8 +96,9 @@ def initialize(
 ) -> None:
     """The location is ours: directories of mode 0750 for ``owner``, and the identity file, written last.
 
-    Done again it repairs the directories. Another identity is never replaced (ForeignPool, Replaced); neither
-    is a pool that lost its identity taken over (ForeignPool). Files that are not ours are left alone.
+    Done again it repairs the directories; of the same location on a Node that was registered anew it records the Node's
+    UID. Another identity is never replaced (ForeignPool, Replaced); neither is a pool that lost its identity taken over
+    (ForeignPool). Files that are not ours are left alone.
     """
     if owner is None:
         # Only root may give files away; whoever else runs this (a test) can only own them himself.
@@ -107,6 +108,10 @@ def initialize(
         if require_mount:
             _mounted(path, mountinfo)
         finding = find(root, identity)
+        if finding.identity is not None and _differs_by_node_uid(finding.identity, identity):
+            # The location's object was given up with its Node, and both are back under their names.
+            rebind(path, identity)
+            finding = find(root, identity)
         if finding.state not in {LocationState.OK, LocationState.NOT_MOUNTED}:
             raise finding.failure()
         done = finding.state is LocationState.OK

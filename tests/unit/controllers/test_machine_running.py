@@ -4,15 +4,18 @@ from typing import Any
 
 import pytest
 
+from goldpool.api.parent import Parent
 from goldpool.contracts.machine import Ended, Exit
 from goldpool.controllers.naming import STOPPED_FINALIZER
 from goldpool.controllers.virtualmachine.plan import plan
 from goldpool.engine.plan import Create, Delete, PatchStatus, RemoveFinalizer
 from goldpool.kube.port import Obj
 from tests.unit.controllers.builders import (
+    REVISION,
     a_container,
     a_machine,
     a_node,
+    a_parent,
     a_pod,
     a_root_of,
     a_terminated,
@@ -46,7 +49,7 @@ def ended(exit_: Exit | None = None, **details: Any) -> Obj:
 
 def followed(pod: Obj, strategy: str = "Always", *, status: Obj | None = None, **changes: Any) -> Any:
     machine = a_machine(spec={"runStrategy": strategy}, status=running(pod) | (status or {}))
-    return observed(machine, pod=pod, **changes)
+    return observed(machine, *changes.pop("disks", ()), pod=pod, **changes)
 
 
 # -- shown
@@ -84,6 +87,13 @@ def test_a_lost_host_starts_nothing_elsewhere_and_says_why() -> None:
         found = plan(followed(pod, status=BOOTED, pod_node=a_node(ready=False)))
         assert (found.effects, found.afterwards) == ((), ())
         assert "out-of-service" in message(found)
+
+
+def test_a_guest_over_a_parent_that_is_lost_runs_and_says_so() -> None:
+    lost = Parent.read(a_parent(status={"state": "Pending", "revision": REVISION}))
+    found = plan(followed(a_pod(ready=True), status=BOOTED, disks=(a_ready_disk(parent=lost),)))
+    assert (reason(found), is_ready(found)) == ("Running", True)
+    assert "reads may fail: Parent debian-12-aaaaaaaa" in message(found)
 
 
 def test_a_deleted_node_is_told_from_one_that_is_silent() -> None:

@@ -1,5 +1,6 @@
 """How a Parent is fetched, published and kept."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.unit.controllers.builders import (
     NOW,
     OTHER_REVISION,
     REVISION,
+    a_location,
     a_parent,
     a_pinned_template,
     a_template,
@@ -227,3 +229,44 @@ def test_a_use_in_between_starts_the_time_anew() -> None:
 def test_a_settled_copy_needs_nothing_more() -> None:
     kept = plan(observed(a_parent(status={"unusedSince": ago(60)}), prepared=False))
     assert (kept.effects, kept.again_after, field(kept, "unusedSince")) == ((), 3540, ago(60))
+
+
+# -- lost
+
+
+def seen(missing: list[str], at: float = 60) -> Obj:
+    return a_location("golden-ssd", status={"missing": missing, "inspectedTime": ago(at)})
+
+
+LOST = seen(["debian-12-aaaaaaaa"])
+CHILD = a_volume(made=True)
+
+
+def test_a_copy_that_is_not_there_any_more_is_fetched_again_for_its_children_under_its_name() -> None:
+    found = plan(observed(volumes=[CHILD], location_object=LOST, prepared=False))
+    assert (field(found, "state"), field(found, "attempt")) == ("Pending", 2)
+    assert (reason(found), field(found, "revision")) == ("ParentLost", REVISION)
+    assert only(found, Record).reason == "ParentLost"
+    again = a_parent(status=found.status | {"state": "Pending"} if found.status else {})
+    fetch = asked(plan(observed(again, volumes=[CHILD], location_object=LOST, prepared=False)))
+    assert (fetch.parent, fetch.revision) == ("debian-12-aaaaaaaa", REVISION)
+
+
+def test_nobody_fetches_again_what_nobody_needs() -> None:
+    found = plan(observed(location_object=LOST, prepared=False))
+    assert field(found, "state") == "Retiring"
+
+
+@pytest.mark.parametrize(
+    "location",
+    [seen([]), seen(["another"]), seen(["debian-12-aaaaaaaa"], at=900)],
+    ids=["nothing is missing", "another is", "published since then"],
+)
+def test_a_copy_that_was_not_missed_stays(location: Obj) -> None:
+    found = plan(observed(volumes=[CHILD], location_object=location))
+    assert (field(found, "state"), reason(found)) == ("Ready", "Ready")
+
+
+def test_without_its_template_a_lost_copy_can_only_say_so() -> None:
+    found = plan(replace(observed(volumes=[CHILD], location_object=LOST), template=None))
+    assert (reason(found), found.effects) == ("ParentLost", ())

@@ -53,6 +53,39 @@ REASONS: dict[str, dict[str, Any]] = {
 }
 
 
+GIVEN_UP = {"goldpool.io/abandon": "node-1"}
+
+
+@pytest.mark.parametrize(
+    ("parent", "location", "reachable", "given_up"),
+    [
+        (GIVEN_UP, {}, False, True),
+        ({}, GIVEN_UP, False, True),
+        ({}, {}, False, False),
+        ({"goldpool.io/abandon": "node-2"}, {}, False, False),
+        (GIVEN_UP, GIVEN_UP, True, False),
+    ],
+    ids=["itself", "with its location", "merely away", "another host", "its host answers"],
+)
+def test_a_copy_on_a_host_that_was_given_up_goes_without_it(
+    parent: Obj, location: Obj, reachable: bool, given_up: bool
+) -> None:
+    where: dict[str, Any] = {
+        "location_object": a_location("golden-ssd", ready=reachable, annotations=location),
+        "host": "node-1" if reachable else None,
+        "location_ready": reachable,
+    }
+    marked = plan(observed(a_parent(annotations=parent), **where))
+    assert field(marked, "state") == ("Retiring" if given_up else "Ready")
+    retiring = plan(observed(a_parent(status={"state": "Retiring"}, annotations=parent), **where))
+    assert bool(effects_of(retiring, RemoveFinalizer)) is given_up
+
+
+def test_a_copy_on_a_host_that_was_given_up_stays_while_it_has_children() -> None:
+    found = plan(observed(a_parent(annotations=GIVEN_UP), volumes=[USER], host=None, location_ready=False))
+    assert (field(found, "state"), found.effects) == ("Ready", ())
+
+
 def with_reason(why: str, **changes: Any) -> Any:
     found = {"parent": a_parent()} | REASONS[why] | changes
     o = observed(found.pop("parent"), **{k: v for k, v in found.items() if v is not None})

@@ -8,7 +8,7 @@ import pytest
 from goldpool.api.references import Blocker
 from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import StoragePool
-from goldpool.contracts.operations import FailureReason, LocationFacts, LocationState
+from goldpool.contracts.operations import FailureReason, Known, LocationFacts, LocationState
 from goldpool.controllers.backing import mount_of
 from goldpool.controllers.naming import FINALIZER
 from goldpool.controllers.storagelocation import Observed, plan
@@ -59,6 +59,7 @@ def observed(location: Obj | None = None, *, pool: Obj | None = None, **changes:
         "facts": None,
         "facts_time": None,
         "users": (),
+        "known": Known(),
         "parents": 0,
         "volumes": 0,
         "probe_seconds": 300,

@@ -4,17 +4,19 @@ from typing import Any
 
 import pytest
 
+from goldpool.api.parent import Parent
 from goldpool.api.references import Blocker
 from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import StoragePool
+from goldpool.api.volume import Volume
 from goldpool.controllers.naming import FINALIZER
-from goldpool.controllers.storagepool import Observed, path_problem, plan
+from goldpool.controllers.storagepool import Observed, hosts_in_use, path_problem, plan
 from goldpool.engine.plan import AddFinalizer, Create, Delete, Record, RemoveFinalizer
 from goldpool.kube.port import Obj
 from goldpool.kube.resources import PERSISTENT_VOLUME_CLAIM
 from goldpool.planning.identity import location_name
 from goldpool.planning.references import Users
-from tests.unit.controllers.builders import DATA, NOW, a_location, a_node, a_pool
+from tests.unit.controllers.builders import DATA, NOW, a_location, a_node, a_parent, a_pool, a_volume
 from tests.unit.controllers.reading import (
     condition,
     effects_of,
@@ -36,6 +38,7 @@ def observed(pool: Obj | None = None, *, locations: tuple[Obj, ...] = (), **chan
     defaults: dict[str, Any] = {
         "nodes": (a_node(),),
         "other_paths": (),
+        "hosts_in_use": frozenset(),
         "users": NOBODY,
         "parents": 0,
         "parents_ready": 0,
@@ -139,6 +142,32 @@ def test_a_shared_pool_without_hosts_has_no_location() -> None:
 def test_a_stray_location_is_deleted(stray: Obj) -> None:
     found = plan(observed(locations=(a_location_of_std_a(), stray)))
     assert only(found, Delete).uid == stray["metadata"]["uid"]
+
+
+def test_the_location_of_a_host_that_was_deleted_stays_while_it_is_used() -> None:
+    """The host may come back under its name, and a location that is going would never be one again."""
+    used = a_location_of_std_a("node-9", ready=False)
+    found = plan(observed(locations=(a_location_of_std_a(), used), hosts_in_use=frozenset({"node-9"})))
+    assert found.effects == ()
+    assert (field(found, "hosts"), is_ready(found)) == ("1/2", False)
+    assert [e["host"] for e in field(found, "exceptions")] == ["node-9"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "volumes", "parents", "hosts"),
+    [
+        ("Host", ["node-1", "node-2"], ["node-3"], {"node-1", "node-2", "node-3"}),
+        ("Host", [], [], set()),
+        ("Shared", ["node-1"], [], {""}),
+        ("Shared", [], [""], {""}),
+        ("Shared", [], [], set()),
+    ],
+)
+def testhosts_in_use(scope: str, volumes: list[str], parents: list[str], hosts: set[str]) -> None:
+    pool = StoragePool.read(a_pool(spec={"scope": scope}))
+    placed = [Volume.read(a_volume(spec={"placement": {"pool": "std-a", "host": h}})) for h in volumes]
+    held = [Parent.read(a_parent(host=h)) for h in parents]
+    assert hosts_in_use(pool, placed, held) == hosts
 
 
 def test_a_location_that_is_going_is_not_deleted_again() -> None:

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from goldpool.api.parent import Parent
+from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.template import Template
 from goldpool.contracts.operations import FailureReason
 from goldpool.controllers.landscape import Bind
@@ -19,6 +21,7 @@ from tests.unit.controllers.builders import (
     REVISION,
     a_blank_volume,
     a_condition,
+    a_location,
     a_parent,
     a_pinned_template,
     a_volume,
@@ -329,3 +332,38 @@ def test_who_holds_it_is_shown() -> None:
 def test_the_time_of_the_first_use_is_not_its_to_write(volume: Obj) -> None:
     volume["status"]["firstUsedTime"] = ago(60)
     assert field(plan(observed(volume, fresh=a_parent())), "firstUsedTime") is None
+
+
+# -- lost
+
+MISSED = {"missing": ["v-aaaaaaaa"], "inspectedTime": ago(60)}
+
+
+def seen(**status: Any) -> Any:
+    return a_place(location=StorageLocation.read(a_location(status=status)))
+
+
+@pytest.mark.parametrize(
+    ("place", "lost"),
+    [
+        (seen(**MISSED), True),
+        (seen(missing=["v-another"], inspectedTime=ago(60)), False),
+        (seen(missing=["v-aaaaaaaa"], inspectedTime=ago(900)), False),
+        (a_place(), False),
+    ],
+    ids=["missing", "another is missing", "made since then", "nothing is missing"],
+)
+def test_a_disk_that_is_not_there_any_more_is_lost_and_never_made_anew(place: Any, lost: bool) -> None:
+    found = plan(observed(a_volume(made=True, status={"createdTime": ago(600)}), place=place))
+    assert found.effects == ()
+    assert (reason(found), field(found, "phase")) == (("VolumeLost", "Lost") if lost else ("Bound", "Ready"))
+    assert is_stalled(found) is lost
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"), [("Ready", "Bound"), ("Pending", "ParentLost"), ("Fetching", "ParentLost")]
+)
+def test_a_child_whose_parent_is_fetched_again_says_so(state: str, expected: str) -> None:
+    parent = Parent.read(a_parent(status={"state": state, "revision": REVISION}))
+    found = plan(observed(a_volume(made=True), parent=parent))
+    assert (reason(found), found.effects) == (expected, ())

@@ -4,14 +4,26 @@ from typing import Any
 
 import pytest
 
+from goldpool.api.storagelocation import StorageLocation
 from goldpool.contracts.operations import FailureReason
 from goldpool.controllers.naming import FINALIZER
 from goldpool.controllers.volume import plan
 from goldpool.dispatch.outcome import Failed, Pending, Succeeded
-from goldpool.engine.plan import Record, RemoveFinalizer
+from goldpool.dispatch.request import Ask
+from goldpool.engine.plan import Delete, Record, RemoveFinalizer
 from goldpool.kube.port import Obj
-from tests.unit.controllers.builders import a_blank_volume, a_volume
-from tests.unit.controllers.reading import asked, condition, field, message, names, only, reason, settled
+from tests.unit.controllers.builders import a_blank_volume, a_lease, a_location, a_volume
+from tests.unit.controllers.reading import (
+    asked,
+    condition,
+    effects_of,
+    field,
+    message,
+    names,
+    only,
+    reason,
+    settled,
+)
 from tests.unit.controllers.volumes import a_place, observed
 
 LOST = Failed(FailureReason.LOST, "the Job was killed", permanent=False)
@@ -100,3 +112,49 @@ def test_a_disk_that_is_just_being_made_is_removed_too() -> None:
 def test_what_others_hold_up_is_none_of_ours() -> None:
     found = plan(observed(going(finalizers=["example.com/other"])))
     assert (found.effects, found.status) == ((), None)
+
+
+# -- given up
+
+GIVEN_UP = {"goldpool.io/abandon": "node-1"}
+
+
+def a_lost_place(annotations: Obj | None = None) -> Any:
+    location = StorageLocation.read(a_location(ready=False, annotations=annotations or {}))
+    return a_place(host=None, location=location)
+
+
+@pytest.mark.parametrize(
+    ("volume", "place", "goes"),
+    [
+        (GIVEN_UP, a_lost_place(), True),
+        ({}, a_lost_place(GIVEN_UP), True),
+        ({}, a_lost_place(), False),
+        ({"goldpool.io/abandon": "node-2"}, a_lost_place(), False),
+        (GIVEN_UP, a_place(), False),
+    ],
+    ids=["itself", "with its location", "merely away", "another host", "its host answers"],
+)
+def test_a_volume_on_a_host_that_was_given_up_goes_without_touching_it(
+    volume: Obj, place: Any, goes: bool
+) -> None:
+    found = plan(observed(going(annotations=volume), place=place))
+    assert bool(effects_of(found, RemoveFinalizer)) is goes
+    if goes:
+        told = only(found, Record)
+        assert (told.reason, "volumes/v-aaaaaaaa" in told.note) == ("Abandoned", True)
+        assert effects_of(found, Ask) == []
+
+
+def test_who_waits_for_a_lost_host_is_told_the_way_out() -> None:
+    told = message(plan(observed(going(), place=a_lost_place())))
+    assert "kubectl annotate -n team-a volume web-1-root goldpool.io/abandon=node-1" in told
+
+
+def test_a_claim_that_was_given_up_with_its_host_does_not_hold_the_volume() -> None:
+    lease = a_lease(going(), annotations={"goldpool.io/abandoned": "node-3"})
+    found = plan(observed(going(), holder="uid-web-1", lease=lease, removal=Succeeded()))
+    assert names(found) == ["Delete", "RemoveFinalizer"]
+    assert only(found, Delete).name == lease["metadata"]["name"]
+    held = plan(observed(going(), holder="uid-web-1", lease=a_lease(going()), removal=Succeeded()))
+    assert effects_of(held, RemoveFinalizer) == []

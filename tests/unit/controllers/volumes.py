@@ -52,6 +52,8 @@ def observed(
         "creation": None,
         "removal": None,
         "discarding": None,
+        "parent": None,
+        "lease": None,
         "holder": "",
         "holder_name": "",
         "direct": None,

@@ -115,7 +115,7 @@ def test_a_second_initialisation_repairs_the_directories_and_changes_nothing_els
         ({"cluster": "c-2"}, FailureReason.FOREIGN_POOL),
         ({"pool": "other"}, FailureReason.FOREIGN_POOL),
         ({"node": "node-2"}, FailureReason.REPLACED),
-        ({"node_uid": "u-2"}, FailureReason.REPLACED),
+        ({"node": "node-2", "node_uid": "u-2"}, FailureReason.REPLACED),
     ],
 )
 def test_another_identity_is_never_initialised_over(
@@ -275,6 +275,15 @@ def test_only_a_new_node_uid_is_rebound(
         assert the_facts(pool.run(a_probe())).state is OK
     else:
         assert pool.tree() == before
+
+
+def test_a_location_whose_node_was_registered_anew_is_taken_up_again_with_all_it_holds(pool: Pool) -> None:
+    """Its object may have been given up with the Node, so that it is initialised and not rebound."""
+    assert pool.one(a_blank()) is None
+    anew = an_identity(node_uid="u-2")
+    assert pool.one(an_initialize(anew), identities=()) is None
+    assert the_facts(pool.run(a_probe(), identities=(anew,))).node_uid == "u-2"
+    assert (pool.path / "volumes" / "v-1" / "disk.qcow2").exists()
 
 
 def test_a_root_that_only_its_maker_may_enter_is_refused_with_the_remedy(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from goldpool.controllers.world import (
     World,
     differs,
     going,
-    readiness,
+    left_behind,
+    place_as_seen,
     soon_if_well,
     stake,
 )
@@ -100,6 +101,7 @@ class ParentController:
             p["metadata"]["name"]
             for p in await world.fresh_pods()
             if name in (p["metadata"].get("annotations") or {}).get(PARENTS_ANNOTATION, "").split(",")
+            and not left_behind(p)
         ]
         jobs = await world.dispatcher.users_of(name)
         return users_of_parent(parent, await world.fresh_volumes(), pods=pods, jobs=jobs)
@@ -123,7 +125,7 @@ class ParentController:
             case r.VOLUME if differs(change, stake):
                 keys = self._copies_of({_template_of(obj) for obj in (change.old, change.new) if obj})
                 yield from map(self._counts, keys)
-            case r.STORAGE_LOCATION | r.STORAGE_POOL if differs(change, readiness):
+            case r.STORAGE_LOCATION | r.STORAGE_POOL if differs(change, place_as_seen):
                 index = BY_LOCATION if change.resource is r.STORAGE_LOCATION else BY_POOL
                 for obj in world.cache.by_index(r.PARENT, index, change.key.name):
                     yield Key("Parent", "", obj["metadata"]["name"])

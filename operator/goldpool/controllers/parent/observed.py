@@ -9,6 +9,7 @@ from goldpool.api.storagepool import StoragePool
 from goldpool.api.template import Template
 from goldpool.api.volume import Volume
 from goldpool.contracts.operations import FetchPolicy
+from goldpool.controllers.abandonment import abandons
 from goldpool.dispatch.mounts import LocationMount
 from goldpool.dispatch.outcome import Outcome
 from goldpool.kube.port import Obj
@@ -46,3 +47,22 @@ class Observed:
     cap_seconds: float
     jitter: float
     now: datetime
+
+    @property
+    def given_up(self) -> bool:
+        """A person said so of the copy, or of all that its location holds; and the location cannot be reached."""
+        place = self.parent.spec.host or self.parent.spec.pool
+        told = [self.parent.metadata.annotations]
+        if self.location is not None:
+            told.append(self.location.metadata.annotations)
+        reachable = self.host is not None and self.location_ready
+        return not reachable and any(abandons(annotations, place) for annotations in told)
+
+    @property
+    def lost(self) -> bool:
+        """It was published, and a later look at its location did not find it."""
+        published = self.parent.status.published_time
+        if self.location is None or published is None:
+            return False
+        seen = self.location.status
+        return self.parent.metadata.name in seen.missing and published < (seen.inspected_time or "")

@@ -1,13 +1,14 @@
 """What a parent needs next."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from goldpool.api.conditions import Reason
 from goldpool.api.model import human_bytes
 from goldpool.api.parent import ParentState, ParentStatus
 from goldpool.contracts.layout import ImageFormat
 from goldpool.contracts.operations import DeleteParent, Fetch, Mirror
+from goldpool.controllers.abandonment import way_out
 from goldpool.controllers.backing import HOST_AWAY_SECONDS, tolerations_of
 from goldpool.controllers.checksum import checksum
 from goldpool.controllers.naming import (
@@ -36,6 +37,8 @@ from goldpool.kube.port import Key
 from goldpool.planning.backoff import delay
 from goldpool.planning.retention import Keep, Retire, judge
 
+_LOST: Final = "the copy is not at its location any more"
+
 
 def plan(o: Observed) -> Plan:
     """Fetch, publish, keep, retire. Bytes go only after the copy was marked Retiring and asked about once more."""
@@ -51,6 +54,10 @@ def plan(o: Observed) -> Plan:
             if o.parent.deleting:
                 return Plan(status=_status(o, blocked(_names(o)), state=o.parent.status.state))
             if o.template is None or o.pool is None:
+                if o.lost:
+                    return Plan(
+                        status=_status(o, stalled(Reason.PARENT_LOST, f"{_LOST}, and its template is gone"))
+                    )
                 # Nothing to fetch from or to; what is there is kept for its users.
                 return Plan(status=_unchanged(o))
         else:
@@ -84,6 +91,10 @@ def reason_to_go(o: Observed) -> str | None:
     if published and o.template.status.revision and status.revision != o.template.status.revision:
         return None if status.state is not ParentState.READY else "the template has another revision"
     wanted = o.prepared or o.waiting > 0
+    if o.given_up:
+        return "its location was given up"
+    if o.lost and not wanted:
+        return "its bytes are gone and nobody needs them"
     if status.state is ParentState.FAILED and not wanted and not status.permanent:
         return "the fetch failed and nobody waits for it"
     if (
@@ -235,6 +246,8 @@ def _keep(o: Observed) -> Plan:
     assert o.template is not None
     status = o.parent.status
     pinned = o.template.status.revision
+    if o.lost:
+        return _fetch_again(o)
     if pinned is None:
         return Plan(
             status=_status(
@@ -271,6 +284,20 @@ def _keep(o: Observed) -> Plan:
     )
 
 
+def _fetch_again(o: Observed) -> Plan:
+    """Under the same name: the template's revision is pinned, so what is published is what its children were made over."""
+    message = f"{_LOST}; the same bytes are fetched again for {o.users.total} volume(s)"
+    told = Record(o.raw, EventKind.WARNING, Reason.PARENT_LOST, "Inspect", message)
+    return Plan(
+        effects=(told,),
+        status=_status(
+            o, busy(Reason.PARENT_LOST, message), state=ParentState.PENDING,
+            attempt=(o.parent.status.attempt or 1) + 1, published_time=None, progress=None, done=None,
+        ),
+        again_after=0,
+    )  # fmt: skip
+
+
 def _retire(o: Observed) -> Plan:
     """Everybody was asked (``users`` is fresh here): one user, and the copy is kept after all. Once its removal was
     asked for there is no way back: a Job that was lost may have removed the bytes all the same."""
@@ -282,7 +309,7 @@ def _retire(o: Observed) -> Plan:
         verdict = blocked(_names(o)) if o.parent.deleting else busy(Reason.RETIRING, _names(o))
         return Plan(status=_status(o, verdict, state=back, unused_since=None), again_after=5)
     gone = (RemoveFinalizer(r.PARENT, o.raw, FINALIZER), _delete(o))
-    if o.location is None or o.pool is None or o.mount is None or not o.node_known:
+    if o.location is None or o.pool is None or o.mount is None or not o.node_known or o.given_up:
         # The host or the pool is gone for good; what is left there is known by its sidecar.
         return Plan(effects=gone)
     match o.removal:
@@ -296,9 +323,7 @@ def _retire(o: Observed) -> Plan:
             )
     if o.host is None:
         return Plan(
-            status=_status(
-                o, busy(Reason.WAITING_FOR_HOST, "its host is not ready"), state=ParentState.RETIRING
-            ),
+            status=_status(o, busy(Reason.WAITING_FOR_HOST, _host_awaited(o)), state=ParentState.RETIRING),
             again_after=HOST_AWAY_SECONDS,
         )
     if not doomed:
@@ -316,6 +341,13 @@ def _retire(o: Observed) -> Plan:
     return Plan(
         effects=(*_call_off(o), Ask(request)),
         status=_status(o, busy(Reason.RETIRING, "its bytes are being removed"), state=ParentState.RETIRING),
+    )
+
+
+def _host_awaited(o: Observed) -> str:
+    place = o.parent.spec.host or o.parent.spec.pool
+    return "its host is not ready" + way_out(
+        o.parent.metadata.annotations, place, f"storagelocation {o.parent.spec.location}"
     )
 
 

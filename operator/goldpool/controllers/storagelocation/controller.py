@@ -1,13 +1,14 @@
 """Gathers a location's world."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
-from goldpool.api.parent import Parent
+from goldpool.api.parent import Parent, ParentState
 from goldpool.api.references import Blocker
 from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import Scope, StoragePool
 from goldpool.api.volume import Volume
+from goldpool.contracts.operations import Known
 from goldpool.controllers.backing import executing_host, mount_of
 from goldpool.controllers.storagelocation.observed import Observed
 from goldpool.controllers.storagelocation.operations import operation_id
@@ -53,6 +54,7 @@ class StorageLocationController:
             facts=found[0] if found else None,
             facts_time=found[1] if found else None,
             users=_blockers(parents, volumes) if location.deleting else (),
+            known=known_of(parents, volumes),
             parents=len(parents),
             volumes=len(volumes),
             probe_seconds=world.settings.probe_seconds,
@@ -102,6 +104,26 @@ def _blockers(parents: Iterable[Parent], volumes: Iterable[Volume]) -> tuple[Blo
         *(Blocker(kind="Parent", name=p.metadata.name) for p in parents),
         *(Blocker(kind="Volume", namespace=v.metadata.namespace, name=v.metadata.name) for v in volumes),
     )
+
+
+_MOST_NAMES: Final = 2000
+"""With more, a Probe would not fit into a Job's environment: then nothing is compared."""
+
+
+def known_of(parents: Sequence[Parent], volumes: Sequence[Volume]) -> Known | None:
+    """A name that is being made or removed may lie there or not."""
+    present = {p.metadata.name for p in parents if p.status.state is ParentState.READY and not p.deleting}
+    transient = {p.metadata.name for p in parents} - present
+    for volume in volumes:
+        status, storage = volume.status, volume.spec.storage_id
+        if status.created_time and status.storage_id == storage and storage and not volume.deleting:
+            present.add(storage)
+        transient |= {x for x in (storage, status.storage_id) if x}
+        if status.discarding is not None:
+            transient.add(status.discarding.storage_id)
+    if len(present | transient) > _MOST_NAMES:
+        return None
+    return Known(present=tuple(sorted(present)), transient=tuple(sorted(transient - present)))
 
 
 def _is_at(volume: Any, location: StorageLocation, pool: StoragePool | None) -> bool:

@@ -6,7 +6,8 @@ from datetime import datetime
 from goldpool.api.references import Blocker
 from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import StoragePool
-from goldpool.contracts.operations import LocationFacts
+from goldpool.contracts.operations import Known, LocationFacts
+from goldpool.controllers.abandonment import abandons
 from goldpool.dispatch.mounts import LocationMount
 from goldpool.dispatch.outcome import Outcome
 from goldpool.kube.port import Obj
@@ -31,8 +32,19 @@ class Observed:
     facts_time: datetime | None
     users: tuple[Blocker, ...]
     """Who holds it up, once it is being deleted; nobody asks before."""
+    known: Known | None
+    """What objects say lies here, and what of theirs may; None when there is too much of it to compare."""
     parents: int
     volumes: int
     probe_seconds: int
     probe_failed_seconds: int
     now: datetime
+
+    @property
+    def place(self) -> str:
+        """What the annotation that gives the location up must name."""
+        return self.location.spec.host or self.location.spec.pool
+
+    @property
+    def given_up(self) -> bool:
+        return abandons(self.location.metadata.annotations, self.place)

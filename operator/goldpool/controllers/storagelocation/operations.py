@@ -2,6 +2,7 @@
 
 from goldpool.api.storagelocation import StorageLocation
 from goldpool.contracts.operations import Initialize, LocationFacts, LocationState, Probe, Rebind, Release
+from goldpool.controllers.abandonment import abandons
 from goldpool.controllers.backing import tolerations_of
 from goldpool.controllers.naming import OperationIds
 from goldpool.controllers.storagelocation.observed import Observed
@@ -36,6 +37,8 @@ def operation_in_use(location: StorageLocation, node: NodeView | None, facts: Lo
     name, status = location.metadata.name, location.status
     if status.initialized_time is None:
         return OperationIds.initialize(name, status.attempts or 0)
+    if abandons(location.metadata.annotations, location.spec.host or location.spec.pool):
+        return OperationIds.initialize_again(name, status.initialized_time, status.attempts or 0)
     if node is not None and facts is not None and node_is_new(location, node, facts):
         return OperationIds.rebind(name, node.uid)
     return OperationIds.probe(name, status.probe_time or status.initialized_time)

@@ -1,6 +1,6 @@
 """What a location needs next."""
 
-from typing import Final
+from typing import Any, Final
 
 from goldpool.api.conditions import ConditionType, Reason, is_true
 from goldpool.api.storagepool import StoragePool
@@ -12,17 +12,20 @@ from goldpool.contracts.operations import (
     Probe,
     Rebind,
 )
-from goldpool.controllers.naming import FINALIZER
+from goldpool.controllers.naming import ABANDON_ANNOTATION, FINALIZER
 from goldpool.controllers.storagelocation.observed import Observed
 from goldpool.controllers.storagelocation.operations import ask, node_is_new
 from goldpool.controllers.storagelocation.removal import removal
-from goldpool.controllers.storagelocation.status import status
+from goldpool.controllers.storagelocation.status import away, inspection_of, status, way_out
 from goldpool.controllers.verdict import Verdict, busy, good, seconds_since, timestamp
 from goldpool.dispatch.mounts import LocationMount
 from goldpool.dispatch.outcome import Failed, Succeeded
 from goldpool.dispatch.request import Settle
-from goldpool.engine.plan import AddFinalizer, EventKind, Plan, Record
+from goldpool.engine.plan import AddFinalizer, EventKind, Patch, Plan, Record
 from goldpool.kube import resources as r
+
+_INSPECT_FACTOR: Final = 4
+"""A location that other Jobs report on is compared this many times less often than an idle one is probed."""
 
 _REASONS: Final = {
     LocationState.NOT_MOUNTED: Reason.NOT_MOUNTED,
@@ -43,9 +46,8 @@ def plan(o: Observed) -> Plan:
     if o.pool is None or o.mount is None:
         return Plan(status=status(o, busy(Reason.PENDING, f"StoragePool {o.location.spec.pool} is gone")))
     if o.host is None:
-        who = f"node {o.location.spec.host}" if o.location.spec.host else "every host of the pool"
-        return Plan(status=status(o, busy(Reason.HOST_NOT_READY, f"{who} is not ready")))
-    if o.location.status.initialized_time is None:
+        return Plan(status=status(o, busy(Reason.HOST_NOT_READY, away(o))))
+    if o.location.status.initialized_time is None or o.given_up:
         return _initialize(o, o.pool, o.mount, o.host)
     return _watch(o, o.mount, o.host)
 
@@ -55,7 +57,9 @@ def _initialize(o: Observed, pool: StoragePool, mount: LocationMount, host: str)
     match o.outcome:
         case Succeeded():
             done = status(o, good(Reason.READY, "the location is initialised"), initialized=True)
-            return Plan(status=done, afterwards=(Settle(o.operation),), again_after=0)
+            return Plan(
+                effects=_taken_up_again(o), status=done, afterwards=(Settle(o.operation),), again_after=0
+            )
         case Failed(reason=reason, message=message):
             told = Record(
                 o.raw, EventKind.WARNING, _REASONS.get(reason, Reason.OPERATION_FAILED), "Initialize", message
@@ -113,13 +117,46 @@ def _watch(o: Observed, mount: LocationMount, host: str) -> Plan:
             status=status(o, _verdict_of(o), probed=o.facts_time or o.now), afterwards=settle, again_after=1
         )
     well = facts is None or facts.state is LocationState.OK
-    interval = o.probe_seconds if well and _was_ready(o) else o.probe_failed_seconds
+    at_ease = well and _was_ready(o) and not o.location.status.missing
+    interval = o.probe_seconds if at_ease else o.probe_failed_seconds
     last = o.facts_time if facts is not None else None
     age = (o.now - last).total_seconds() if last else seconds_since(o.location.status.probe_time, o.now)
-    if age < interval:
-        return Plan(status=status(o, _verdict_of(o)), again_after=interval - age)
-    probe = Probe(id=o.operation, location=o.location.metadata.name)
-    return Plan(effects=(ask(o, mount, host, probe),), status=status(o, _verdict_of(o)))
+    told = _orphans_told(o)
+    if age < interval and not _inspection_due(o):
+        return Plan(effects=told, status=status(o, _verdict_of(o)), again_after=interval - age)
+    probe = Probe(id=o.operation, location=o.location.metadata.name, known=o.known)
+    return Plan(effects=(*told, ask(o, mount, host, probe)), status=status(o, _verdict_of(o)))
+
+
+def _inspection_due(o: Observed) -> bool:
+    """Other Jobs say how a location is, and not what lies there. Never compared, it is at once, if anything should."""
+    if o.known is None or not o.known.present:
+        return False
+    return seconds_since(o.location.status.inspected_time, o.now) >= _INSPECT_FACTOR * o.probe_seconds
+
+
+def _orphans_told(o: Observed) -> tuple[Record, ...]:
+    found = inspection_of(o)
+    if not found.orphans or (o.location.status.orphans_total or 0) >= found.orphans_total:
+        return ()
+    note = (
+        f"{found.orphans_total} entries that no object knows: {', '.join(found.orphans[:3])}; they are never removed: look "
+        "at the sidecar in each, then remove or restore it by hand"
+    )
+    return (Record(o.raw, EventKind.WARNING, Reason.ORPHANS_FOUND, "Inspect", note),)
+
+
+def _taken_up_again(o: Observed) -> tuple[object, ...]:
+    """The disk is ours, old or empty, and nothing of it is given up from here on; what it lacks, a Probe will find."""
+    if not o.given_up:
+        return ()
+    note = "the location can be used again; what it no longer holds is fetched anew, or told as lost"
+    gone: dict[str, Any] = {"metadata": {"annotations": {ABANDON_ANNOTATION: None}}}
+    metadata = o.location.metadata
+    return (
+        Record(o.raw, EventKind.NORMAL, Reason.ABANDONED, "Initialize", note),
+        Patch(r.STORAGE_LOCATION, metadata.name, "", metadata.resource_version, gone),
+    )
 
 
 def _news(o: Observed) -> LocationFacts | None:
@@ -145,10 +182,10 @@ def _verdict_of(o: Observed) -> Verdict:
         )
     if facts.state is LocationState.OK:
         return good(Reason.READY, "the location can be used")
-    return busy(
-        _REASONS[facts.state],
-        facts.message or f"the location was found {facts.state}; nothing is written there",
-    )
+    message = facts.message or f"the location was found {facts.state}; nothing is written there"
+    if facts.state is LocationState.NOT_MOUNTED:
+        message += "; mount the pool's disk" + way_out(o)
+    return busy(_REASONS[facts.state], message)
 
 
 def _only_node_is_new(o: Observed, facts: LocationFacts) -> bool:

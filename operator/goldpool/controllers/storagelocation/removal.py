@@ -5,7 +5,7 @@ from goldpool.contracts.operations import FailureReason, Release
 from goldpool.controllers.naming import FINALIZER
 from goldpool.controllers.storagelocation.observed import Observed
 from goldpool.controllers.storagelocation.operations import ask, operation_in_use
-from goldpool.controllers.storagelocation.status import status
+from goldpool.controllers.storagelocation.status import away, status
 from goldpool.controllers.verdict import blocked, busy
 from goldpool.dispatch.outcome import Failed, Succeeded
 from goldpool.dispatch.request import Settle
@@ -29,6 +29,8 @@ def removal(o: Observed) -> Plan:
     )
     if never or host_gone or o.pool is None or o.mount is None:
         return gone
+    if o.given_up and o.host is None:
+        return gone
     match o.outcome:
         case Succeeded():
             return gone
@@ -42,9 +44,7 @@ def removal(o: Observed) -> Plan:
                 again_after=o.probe_failed_seconds,
             )
     if o.host is None:
-        return Plan(
-            status=status(o, busy(Reason.HOST_NOT_READY, f"node {o.location.spec.host} is not ready"))
-        )
+        return Plan(status=status(o, busy(Reason.HOST_NOT_READY, away(o))))
     release = Release(id=o.operation, location=o.location.metadata.name)
     return Plan(
         effects=(ask(o, o.mount, o.host, release),),

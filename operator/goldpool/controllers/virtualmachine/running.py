@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from goldpool.api.conditions import Reason
+from goldpool.api.parent import ParentState
 from goldpool.api.virtualmachine import RunStrategy
 from goldpool.contracts.machine import Exit
 from goldpool.controllers.naming import STOPPED_FINALIZER
@@ -80,7 +81,10 @@ def follow(o: Observed, draft: Draft, pod: dict[str, Any]) -> Plan:
                 ),
             )
         draft.set(first_start_time=draft.get("first_start_time") or timestamp(o.now))
-        return Plan(effects=effects, status=draft.status(good(Reason.RUNNING, "the guest runs"), "Running"))
+        return Plan(
+            effects=effects,
+            status=draft.status(good(Reason.RUNNING, f"the guest runs{_in_spite_of(o)}"), "Running"),
+        )
     return _not_running(o, draft, pod)
 
 
@@ -171,6 +175,14 @@ def _ended(o: Observed, draft: Draft, pod: dict[str, Any]) -> Plan:
         status=draft.status(busy(Reason.GUEST_STOPPED, text), "Stopping"),
         afterwards=tuple(gone),
     )
+
+
+def _in_spite_of(o: Observed) -> str:
+    """QEMU holds what it has opened, even if it is not where it was any more."""
+    lost = [
+        d.parent.metadata.name for d in o.disks if d.parent and d.parent.status.state is not ParentState.READY
+    ]
+    return f", but reads may fail: Parent {', '.join(lost)} is not at its location any more" if lost else ""
 
 
 def _was_asked_for(pod: dict[str, Any], text: str) -> bool:

@@ -10,7 +10,7 @@ from goldpool.controllers.landscape import Landscape
 from goldpool.controllers.naming import OperationIds, lease_name, source_hash
 from goldpool.controllers.volume.observed import Observed, Place
 from goldpool.controllers.volume.plan import plan
-from goldpool.controllers.world import BY_PARENT, BY_POOL, BY_TEMPLATE, World, differs, going, readiness
+from goldpool.controllers.world import BY_PARENT, BY_POOL, BY_TEMPLATE, World, differs, going, place_as_seen
 from goldpool.engine.plan import Plan
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, Obj
@@ -85,6 +85,8 @@ class VolumeController:
             discarding=dispatcher.outcome(OperationIds.delete_volume(status.discarding.storage_id))
             if status.discarding
             else None,
+            parent=world.parent(status.parent) if status.parent else None,
+            lease=lease,
             holder=holder,
             holder_name=annotations.get("goldpool.io/holder", ""),
             direct=direct,
@@ -146,7 +148,7 @@ class VolumeController:
                 for obj in cache.by_index(r.VOLUME, BY_TEMPLATE, parent["spec"]["template"]):
                     if not (obj.get("status") or {}).get("createdTime"):
                         yield _key(obj)
-            case r.STORAGE_LOCATION if differs(change, readiness):
+            case r.STORAGE_LOCATION if differs(change, place_as_seen):
                 spec = (change.new or change.old or {})["spec"]
                 for obj in cache.by_index(r.VOLUME, BY_POOL, spec["pool"]):
                     yield _key(obj)

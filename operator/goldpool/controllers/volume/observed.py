@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from goldpool.api.conditions import ConditionType, is_true
 from goldpool.api.parent import Parent
 from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import StoragePool
 from goldpool.api.template import Template
 from goldpool.api.volume import Volume
+from goldpool.controllers.abandonment import abandons
+from goldpool.controllers.naming import ABANDONED_ANNOTATION
 from goldpool.dispatch.mounts import LocationMount
 from goldpool.dispatch.outcome import Outcome
 from goldpool.kube.port import Obj
@@ -23,6 +26,10 @@ class Place:
     mount: LocationMount
     host: str | None
     node_known: bool
+
+    @property
+    def reachable(self) -> bool:
+        return self.host is not None and is_true(self.location.status.conditions, ConditionType.READY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,9 @@ class Observed:
     creation: Outcome | None
     removal: Outcome | None
     discarding: Outcome | None
+    parent: Parent | None
+    """status.parent as the cache has it."""
+    lease: Obj | None
     holder: str
     """UID of the machine whose Lease holds the volume; empty when nobody does."""
     holder_name: str
@@ -53,3 +63,26 @@ class Observed:
     trash_seconds: int
     base_seconds: float
     now: datetime
+
+    @property
+    def given_up(self) -> bool:
+        """A person said so of the disk, or of all that its location holds; and the location cannot be reached."""
+        if self.place is None:
+            return False
+        spec = self.place.location.spec
+        told = (self.volume.metadata.annotations, self.place.location.metadata.annotations)
+        return not self.place.reachable and any(abandons(a, spec.host or spec.pool) for a in told)
+
+    @property
+    def holder_given_up(self) -> bool:
+        """The machine went with a lost host; its claim stays, so that nothing else starts over the disk."""
+        return ABANDONED_ANNOTATION in ((self.lease or {}).get("metadata", {}).get("annotations") or {})
+
+    @property
+    def lost(self) -> bool:
+        """It was made, and a later look at its location did not find it."""
+        made = self.volume.status.created_time
+        if self.place is None or made is None:
+            return False
+        seen = self.place.location.status
+        return self.volume.spec.storage_id in seen.missing and made < (seen.inspected_time or "")

@@ -9,6 +9,7 @@ from goldpool.api.references import Blocker
 from goldpool.api.volume import Discarded, Volume, VolumeStatus
 from goldpool.contracts.layout import ImageFormat, Owner
 from goldpool.contracts.operations import PERMANENT, CreateBlank, CreateChild, DeleteVolume, Operation
+from goldpool.controllers.abandonment import way_out
 from goldpool.controllers.backing import HOST_AWAY_SECONDS, tolerations_of
 from goldpool.controllers.landscape import Bind
 from goldpool.controllers.naming import FINALIZER, MADE_FOR_ANNOTATION, OperationIds, storage_id
@@ -26,7 +27,7 @@ from goldpool.controllers.verdict import (
 from goldpool.controllers.volume.observed import Observed, Place
 from goldpool.dispatch.outcome import Failed, Succeeded
 from goldpool.dispatch.request import Ask, Request, Settle
-from goldpool.engine.plan import AddFinalizer, EventKind, Plan, Record, RemoveFinalizer
+from goldpool.engine.plan import AddFinalizer, Delete, EventKind, Plan, Record, RemoveFinalizer
 from goldpool.kube import resources as r
 from goldpool.kube.port import Key
 from goldpool.planning.backoff import delay
@@ -256,6 +257,17 @@ def _await_parent(o: Observed, bound: dict[str, Any]) -> dict[str, Any]:
 
 
 def _use(o: Observed) -> Verdict:
+    if o.lost:
+        assert o.place is not None
+        message = (
+            f"volumes/{o.volume.spec.storage_id} is not at {o.place.location.metadata.name} any more; it is never made "
+            "anew: restore it there, or delete the volume"
+        )
+        return stalled(Reason.VOLUME_LOST, message)
+    if o.parent is not None and o.parent.status.state not in {ParentState.READY, ParentState.RETIRING}:
+        return busy(
+            Reason.PARENT_LOST, f"Parent {o.parent.metadata.name}: {message_of(o.parent.status.conditions)}"
+        )
     if o.holder:
         return good(Reason.IN_USE, f"held by {o.holder_name or o.holder}")
     return good(Reason.BOUND, "the disk is made")
@@ -285,7 +297,7 @@ def _discard(o: Observed) -> Plan:
 def _removal(o: Observed) -> Plan:
     if FINALIZER not in o.volume.metadata.finalizers:
         return Plan()
-    if o.holder:
+    if o.holder and not o.holder_given_up:
         who = Blocker(
             kind="VirtualMachine",
             namespace=o.volume.metadata.namespace,
@@ -296,18 +308,36 @@ def _removal(o: Observed) -> Plan:
             effects=(Record(o.raw, EventKind.WARNING, Reason.DELETION_BLOCKED, "Delete", sentence),),
             status=_status(o, blocked(sentence), blockers=[who], blockers_total=1),
         )
-    release = RemoveFinalizer(r.VOLUME, o.raw, FINALIZER)
+    # A claim that was given up with its host has nobody left to give it back.
+    claim = (
+        [
+            Delete(
+                r.LEASE,
+                o.lease["metadata"]["name"],
+                o.lease["metadata"]["namespace"],
+                o.lease["metadata"]["uid"],
+            )
+        ]
+        if o.lease is not None and o.holder_given_up
+        else []
+    )
+    release = (*claim, RemoveFinalizer(r.VOLUME, o.raw, FINALIZER))
     placement = o.volume.spec.placement
     ours = placement is not None and placement.volume_uid == o.volume.metadata.uid
     # The operation is asked for before the status says so.
     begun = o.volume.status.storage_id is not None or o.creation is not None
     if o.volume.spec.storage_id is None or not ours or not begun or o.place is None or not o.place.node_known:
         # Nothing was made, or it belongs to another object, or its place is gone for good.
-        return Plan(effects=(release,))
+        return Plan(effects=release)
     operation = OperationIds.delete_volume(o.volume.spec.storage_id)
+    if o.given_up:
+        spec = o.place.location.spec
+        note = f"{spec.host or spec.pool} was given up: volumes/{o.volume.spec.storage_id} stays there, if it still exists"
+        told = Record(o.raw, EventKind.WARNING, Reason.ABANDONED, "Delete", note)
+        return Plan(effects=(told, *release), afterwards=(Settle(operation),))
     match o.removal:
         case Succeeded():
-            return Plan(effects=(release,), afterwards=(Settle(operation),))
+            return Plan(effects=release, afterwards=(Settle(operation),))
         case Failed(message=message):
             return Plan(
                 status=_status(o, busy(Reason.OPERATION_FAILED, message)),
@@ -317,7 +347,7 @@ def _removal(o: Observed) -> Plan:
     if o.place.host is None:
         return Plan(
             status=_status(
-                o, busy(Reason.WAITING_FOR_HOST, "its host is not ready"), blockers=[], blockers_total=None
+                o, busy(Reason.WAITING_FOR_HOST, _host_awaited(o, o.place)), blockers=[], blockers_total=None
             ),
             again_after=HOST_AWAY_SECONDS,
         )
@@ -333,6 +363,12 @@ def _removal(o: Observed) -> Plan:
             o, busy(Reason.TERMINATING, "the disk is being removed"), blockers=[], blockers_total=None
         ),
     )
+
+
+def _host_awaited(o: Observed, place: Place) -> str:
+    metadata, spec = o.volume.metadata, place.location.spec
+    what = f"-n {metadata.namespace} volume {metadata.name}"
+    return "its host is not ready" + way_out(metadata.annotations, spec.host or spec.pool, what)
 
 
 def _ask(o: Observed, place: Place, host: str, operation: Operation) -> Ask:
@@ -372,12 +408,14 @@ def _phase(o: Observed, verdict: Verdict) -> str:
     if o.volume.deleting:
         return "Terminating"
     if verdict.stalled:
-        return "Failed"
+        return "Lost" if verdict.reason is Reason.VOLUME_LOST else "Failed"
     match verdict.reason:
         case Reason.IN_USE:
             return "InUse"
         case Reason.BOUND:
             return "Ready"
+        case Reason.PARENT_LOST:
+            return "WaitingForParent"
         case Reason.WAITING_FOR_PARENT | Reason.CREATING:
             return str(verdict.reason)
         case _:
