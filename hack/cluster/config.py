@@ -50,13 +50,24 @@ class Pool:
         return f"/srv/{self.name}"
 
 
+@dataclass(frozen=True)
+class DiskSet:
+    """Disks that one process of the end-to-end tests has to itself."""
+
+    golden: Pool
+    standard: Pool
+
+
+TEST_SETS = tuple(
+    DiskSet(Pool(f"test-golden{mark}", FileSystem.EXT4), Pool(f"test-standard{mark}", FileSystem.EXT4))
+    for mark in ("", "-2", "-3")
+)
 POOLS = (
     Pool("golden", FileSystem.EXT4),
     Pool("standard", FileSystem.EXT4),
     Pool("fast", FileSystem.XFS),
-    Pool("test-golden", FileSystem.EXT4),
-    Pool("test-standard", FileSystem.EXT4),
     Pool("shared", FileSystem.XFS, shared=True),
+    *(pool for each in TEST_SETS for pool in (each.golden, each.standard)),
 )
 
 UNMOUNTED_DIRECTORY = "unmounted"

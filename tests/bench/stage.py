@@ -17,6 +17,7 @@ from hack.pipeline import environment
 from tests.bench.measured import MeasuredOperator
 from tests.e2e import tidy
 from tests.e2e.api import SYSTEM_NAMESPACE, Api
+from tests.e2e.builders import every_path
 from tests.e2e.deployment import NAME, scaled_to_zero
 from tests.e2e.nodes import ROOT, Nodes
 from tests.e2e.server import Images, serving
@@ -52,7 +53,7 @@ class Stage:
                 site.close()
             except BaseException:
                 print(self.operator.tail(limit=6000), file=sys.stderr)
-                tidy.force(site)
+                tidy.force(site.traces)
                 raise
             finally:
                 site.end()
@@ -72,11 +73,11 @@ def standing() -> Iterator[Stage]:
         api, nodes = Api(), Nodes(layout.state_file)
         if api.get("Deployment", NAME, SYSTEM_NAMESPACE) is None:
             _make("chart")
-        tidy.wipe(nodes)
+        tidy.wipe(nodes, every_path())
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="goldpool-bench-")))
         images = stack.enter_context(serving(os.environ["GOLDPOOL_HOST_IP"], nodes))
         stack.enter_context(scaled_to_zero(api))
-        stack.callback(tidy.wipe, nodes)
+        stack.callback(tidy.wipe, nodes, every_path())
         yield Stage(api, nodes, images, MeasuredOperator(directory / "operator.log", _kubeconfig(directory)))
 
 

@@ -1,16 +1,27 @@
 """Manifests with defaults, so that a test names only what it is about."""
 
+import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
+from hack.cluster import config
 from tests.e2e.api import Obj
 
 API_VERSION = "goldpool.io/v1alpha1"
-TEST_GOLDEN = "/srv/test-golden"
-TEST_STANDARD = "/srv/test-standard"
-SHARED_GOLDEN = "/mnt/goldpool-e2e/golden"
-SHARED_STANDARD = "/mnt/goldpool-e2e/standard"
+DISKS: Final = config.TEST_SETS[int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))]
+"""Each worker of a run has disks of its own."""
+GOLDEN_DISK, STANDARD_DISK = DISKS.golden.name, DISKS.standard.name
+TEST_GOLDEN, TEST_STANDARD = DISKS.golden.path, DISKS.standard.path
+_SHARED: Final = "/mnt/goldpool-e2e"
 """Plain directories of the machine, and so the same bytes on every node. The demo may be using /srv/shared."""
+SHARED_GOLDEN, SHARED_STANDARD = f"{_SHARED}/{GOLDEN_DISK}", f"{_SHARED}/{STANDARD_DISK}"
+PATHS: Final = (TEST_GOLDEN, TEST_STANDARD, SHARED_GOLDEN, SHARED_STANDARD)
+
+
+def every_path() -> list[str]:
+    """Of all workers."""
+    disks = [disk for each in config.TEST_SETS for disk in (each.golden, each.standard)]
+    return [path for disk in disks for path in (disk.path, f"{_SHARED}/{disk.name}")]
 
 
 def a_pool(
@@ -22,8 +33,10 @@ def a_pool(
     hosts: Mapping[str, str] | None = None,
     tags: Sequence[str] = (),
     require_mount: bool = True,
+    namespaces: Sequence[str] = (),
 ) -> Obj:
-    """On the disks that belong to tests; ``hosts`` are labels of nodes, all nodes without it."""
+    """On the disks that belong to tests; ``hosts`` are labels of nodes, all nodes without it; ``namespaces`` are those
+    it serves."""
     path = path or (TEST_GOLDEN if golden else TEST_STANDARD)
     return {
         "apiVersion": API_VERSION,
@@ -35,6 +48,7 @@ def a_pool(
             "backend": {"hostPath": {"path": path, "requireMount": require_mount}},
             "hostSelector": {"matchLabels": dict(hosts or {})},
             "tags": list(tags),
+            "allowedNamespaces": list(namespaces),
         },
     }
 

@@ -1,25 +1,22 @@
 """The whole cluster, the operator as a local process with the chart's own rights, and a site per test."""
 
-import fcntl
 import os
-import re
-import subprocess
-import sys
-from collections.abc import Generator, Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
-import yaml
 
+from hack.cluster.config import TEST_SETS
 from hack.guests import bootsector, linux
 from hack.guests.__main__ import write_bootsector
 from hack.images import cache
-from tests.e2e import leadership, tidy
-from tests.e2e.api import SYSTEM_NAMESPACE, Api, Refused
-from tests.e2e.deployment import scaled_to_zero
-from tests.e2e.nodes import ROOT, Nodes
-from tests.e2e.operator_process import OperatorProcess
+from tests.e2e import stage as stages
+from tests.e2e import tidy
+from tests.e2e.api import Api
+from tests.e2e.nodes import Nodes
+from tests.e2e.operator_process import Operator
 from tests.e2e.server import Image, Images, serving
 from tests.e2e.site import Site
 
@@ -31,6 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.e2e)
+    items.sort(key=_company)  # so that few wait for each other
 
 
 @pytest.hookimpl(wrapper=True)
@@ -43,28 +41,54 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 _FAILED = pytest.StashKey[bool]()
+_STAGE = pytest.StashKey[stages.Stage]()
+_ENDING = pytest.StashKey[ExitStack]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config, specs: Sequence[object]) -> None:
+    if len(specs) > len(TEST_SETS):
+        raise pytest.UsageError(f"the cluster has disks for {len(TEST_SETS)} workers at most")
+    ending = config.stash[_ENDING] = ExitStack()
+    config.stash[_STAGE] = ending.enter_context(stages.opened())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["e2e_stage"] = stages.served(node.config.stash[_STAGE])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Nobody waits for a worker that is gone."""
+    stage: stages.Stage = node.config.stash[_STAGE]
+    stage.room.leave(node.gateway.id)
+    stage.process.start(node.gateway.id)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if (ending := config.stash.get(_ENDING, None)) is not None:
+        ending.close()
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[None]:
-    """The development cluster's settings, in this process's environment; another run waits until this one has ended."""
-    if not os.environ.get("GOLDPOOL_CLUSTER_STATE"):
-        command = [sys.executable, "-m", "hack.cluster", "env"]
-        exports = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-        for name, value in re.findall(r"^export (\w+)='([^']*)'", exports, re.MULTILINE):
-            os.environ[name] = value + (f":{os.environ['PATH']}" if name == "PATH" else "")
-    with Path("/run/goldpool-e2e.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def stage(request: pytest.FixtureRequest) -> Iterator[stages.Stage]:
+    """The cluster's settings are in this process's environment from then on."""
+    given = getattr(request.config, "workerinput", {}).get("e2e_stage")
+    if given is not None:
+        yield stages.joined(*given)
+        return
+    with stages.opened() as stage:
+        yield stage
 
 
 @pytest.fixture(scope="session")
-def api(cluster: None) -> Api:
+def api(stage: stages.Stage) -> Api:
     return Api()
 
 
 @pytest.fixture(scope="session")
-def nodes(cluster: None) -> Nodes:
+def nodes(stage: stages.Stage) -> Nodes:
     return Nodes(Path(os.environ["GOLDPOOL_CLUSTER_STATE"]))
 
 
@@ -75,72 +99,62 @@ def images(nodes: Nodes) -> Iterator[Images]:
 
 
 @pytest.fixture(scope="session")
-def operator_kubeconfig(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The rights of the chart's service account, so that what the roles lack fails here."""
-    command = ["kubectl", "-n", SYSTEM_NAMESPACE, "create", "token", "goldpool", "--duration=8h"]
-    token = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    config = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
-    config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
-    path = tmp_path_factory.mktemp("operator") / "kubeconfig"
-    path.touch(mode=0o600)
-    path.write_text(yaml.safe_dump(config))
-    return path
+def operator(stage: stages.Stage) -> Operator:
+    """The only one while tests run: the Deployment's comes back after them."""
+    return Operator(stage.process, _worker())
 
 
 @pytest.fixture(scope="session")
-def operator(
-    api: Api, nodes: Nodes, operator_kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[OperatorProcess]:
-    """The only operator while tests run: the Deployment's comes back after them."""
-    tidy.wipe(nodes)  # what a run that was interrupted left
-    with scaled_to_zero(api):
-        log = tmp_path_factory.mktemp("log") / "operator.log"
-        process = OperatorProcess(log, operator_kubeconfig, after_death=lambda: leadership.free(api))
-        process.start()
-        process.await_ready()
-        try:
-            yield process
-        finally:
-            process.stop()
+def operator_kubeconfig(stage: stages.Stage) -> Path:
+    """The rights of the chart's service account, so that what the roles lack fails here."""
+    return stage.kubeconfig
+
+
+@pytest.fixture(autouse=True)
+def company(request: pytest.FixtureRequest, stage: stages.Stage) -> Iterator[None]:
+    """The test runs when it and those that run bear each other."""
+    who = _worker()
+    stage.room.enter(who, _company(request.node))
+    try:
+        yield
+    finally:
+        stage.room.leave(who)
 
 
 @pytest.fixture
 def site(
-    request: pytest.FixtureRequest, api: Api, nodes: Nodes, images: Images, operator: OperatorProcess
+    request: pytest.FixtureRequest, api: Api, nodes: Nodes, images: Images, operator: Operator
 ) -> Iterator[Site]:
     """Whatever the test did, the next one finds empty disks."""
-    operator.start()
     begin = operator.mark()
     site = Site(api, nodes, images, operator)
-    others = others_disabled(api)
     try:
         yield site
         if request.node.stash.get(_FAILED, False):
-            print(tidy.dump(site))
+            print(tidy.dump(site.traces))
         operator.start()
         try:
             site.close()
         except AssertionError:
-            print(f"left: {tidy.left_of(site)}")
-            print(tidy.dump(site))
+            print(f"left: {tidy.left_of(site.traces)}")
+            print(tidy.dump(site.traces))
             raise
     except BaseException:
-        tidy.force(site)
+        tidy.force(site.traces)
         raise
     finally:
-        for name in others:
-            with suppress(Refused):  # it was deleted meanwhile
-                api.patch("StoragePool", name, {"spec": {"state": "Enabled"}})
         print(operator.tail(begin))
         site.end()
 
 
-def others_disabled(api: Api) -> list[str]:
-    """Nothing of a test may be placed on pools that somebody uses on the same cluster."""
-    names = [p["metadata"]["name"] for p in api.every("StoragePool") if p["spec"]["state"] == "Enabled"]
-    for name in names:
-        api.patch("StoragePool", name, {"spec": {"state": "Disabled"}})
-    return names
+def _worker() -> str:
+    return os.environ.get("PYTEST_XDIST_WORKER", "alone")
+
+
+def _company(item: pytest.Item) -> stages.Company:
+    if item.get_closest_marker("alone"):
+        return stages.Company.NOBODY
+    return stages.Company.KILLERS if item.get_closest_marker("kills_operator") else stages.Company.ANY
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -31,8 +32,9 @@ TIMES: Final = {
 
 
 class OperatorProcess:
-    """Started anew whenever it ends by itself, as a kubelet would (``restarts``); not after ``kill``, until ``start``.
-    ``times`` are settings. ``after_death`` is called when it was killed."""
+    """Started anew whenever it ends by itself, as a kubelet would (``restarts``). After ``kill`` and ``stop`` it stays
+    away until each one who ended it calls ``start``: several tests may do that at once, and none may find it alive too
+    early. ``times`` are settings. ``after_death`` is called when it was killed."""
 
     def __init__(
         self,
@@ -47,25 +49,23 @@ class OperatorProcess:
         self._log, self._kubeconfig, self._name = log, kubeconfig, name
         self._times, self._restarts, self._after_death = times, restarts, after_death
         self._process: subprocess.Popen[bytes] | None = None
-        self._wanted = False
+        self._unwanted_by: set[str] = {"nobody started it yet"}
         self._lock = threading.RLock()
         self._port = _free_port()
-        self.own_ends = 0
-        """How often it ended without having been told to."""
         threading.Thread(target=self._supervise, daemon=True).start()
 
-    def start(self) -> None:
+    def start(self, who: str = "") -> None:
         with self._lock:
-            self._wanted = True
-            if self._process is None or self._process.poll() is not None:
+            self._unwanted_by -= {who, "nobody started it yet"}
+            if not self._unwanted_by and (self._process is None or self._process.poll() is not None):
                 self._spawn()
 
-    def kill(self) -> None:
+    def kill(self, who: str = "") -> None:
         """SIGKILL: it does nothing more, not even give its Lease back."""
         with self._lock:
-            self._wanted = False
+            self._unwanted_by.add(who)
             if self._process is not None:
-                self._process.send_signal(signal.SIGKILL)
+                self._process.kill()
                 self._process.wait()
         self._after_death()
 
@@ -84,10 +84,10 @@ class OperatorProcess:
         with self._lock:
             return self._process.poll()
 
-    def stop(self) -> None:
+    def stop(self, who: str = "") -> None:
         """SIGTERM, as a kubelet stops it."""
         with self._lock:
-            self._wanted = False
+            self._unwanted_by.add(who)
             if self._process is not None and self._process.poll() is None:
                 self._process.terminate()
                 try:
@@ -153,12 +153,37 @@ class OperatorProcess:
             with self._lock:
                 if (
                     self._restarts
-                    and self._wanted
+                    and not self._unwanted_by
                     and self._process is not None
                     and self._process.poll() is not None
                 ):
-                    self.own_ends += 1
                     self._spawn()
+
+
+@dataclass(frozen=True)
+class Operator:
+    """What one test does with the operator that it shares with others."""
+
+    process: OperatorProcess
+    who: str
+
+    def start(self) -> None:
+        self.process.start(self.who)
+
+    def kill(self) -> None:
+        self.process.kill(self.who)
+
+    def stop(self) -> None:
+        self.process.stop(self.who)
+
+    def passes(self, controller: str) -> float:
+        return self.process.passes(controller)
+
+    def mark(self) -> int:
+        return self.process.mark()
+
+    def tail(self, since: int = 0) -> str:
+        return self.process.tail(since)
 
 
 def _free_port() -> int:

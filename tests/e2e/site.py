@@ -10,7 +10,7 @@ from tests.e2e.api import DATA_NAMESPACE, Api, Obj
 from tests.e2e.builders import SHARED_GOLDEN, SHARED_STANDARD, a_machine, a_pool, a_template
 from tests.e2e.jobs import JobLog
 from tests.e2e.nodes import Nodes
-from tests.e2e.operator_process import OperatorProcess
+from tests.e2e.operator_process import Operator, OperatorProcess
 from tests.e2e.server import Image, Images
 
 T = TypeVar("T")
@@ -19,10 +19,11 @@ T = TypeVar("T")
 class Site:
     """Names are unique to the test; what it makes is deleted at its end, and nothing may be left then."""
 
-    def __init__(self, api: Api, nodes: Nodes, images: Images, operator: OperatorProcess) -> None:
+    def __init__(self, api: Api, nodes: Nodes, images: Images, operator: Operator | OperatorProcess) -> None:
         self.api, self.nodes, self.images, self.operator = api, nodes, images, operator
         self.token = secrets.token_hex(3)
-        self.namespace = f"e2e-{self.token}"
+        self.traces = tidy.Traces(api, nodes, self.token)
+        self.namespace = self.traces.namespace
         self.pools: list[str] = []
         self.templates: list[str] = []
         self.jobs = JobLog(api)
@@ -35,10 +36,10 @@ class Site:
         return f"{stem}-{self.token}"
 
     def pool(self, stem: str, **wishes: Any) -> str:
-        """Made; nobody waits for its hosts."""
+        """Made, for this test's namespace alone; nobody waits for its hosts."""
         name = self.name(stem)
         self.pools.append(name)
-        self.api.create(a_pool(name, **wishes))
+        self.api.create(a_pool(name, namespaces=[self.namespace], **wishes))
         return name
 
     def pools_on(self, *hosts: str) -> tuple[str, str]:
@@ -186,7 +187,7 @@ class Site:
         self.gone("Volume", *volumes, *self._names("Volume"))
         self.gone("Template", *self.templates)
         self.gone("StoragePool", *self.pools)
-        self.eventually(lambda: not tidy.left_of(self), "nothing is left", timeout=30)
+        self.eventually(lambda: not tidy.left_of(self.traces), "nothing is left", timeout=30)
 
     def end(self) -> None:
         self.jobs.close()

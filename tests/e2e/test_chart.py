@@ -1,10 +1,13 @@
 """The operator as the chart installs it."""
 
+import pytest
+
 from tests.e2e.deployment import scale
 from tests.e2e.server import Image
 from tests.e2e.site import Site
 
 
+@pytest.mark.alone
 def test_the_installed_operator_runs_a_machine_and_removes_it(
     site: Site, boot: Image, boot_line: str
 ) -> None:

@@ -5,10 +5,12 @@ import time
 
 import pytest
 
+from tests.e2e.builders import TEST_STANDARD
 from tests.e2e.server import Image
 from tests.e2e.site import Site
 
 NODE = "node-1"
+pytestmark = pytest.mark.kills_operator
 
 
 def each_operation_once(site: Site, *pools: str) -> None:
@@ -64,7 +66,7 @@ def test_killed_while_children_are_made_it_makes_each_once(site: Site, boot: Ima
         assert f"{boot_line} BOOTS 0001" in site.says(name, "BS-MARKER")
     each_operation_once(site, golden, standard)
     assert len(site.jobs.operations("create", standard)) == len(names)
-    assert len(site.nodes.names_in(NODE, "/srv/test-standard/volumes")) == len(names)
+    assert len(site.nodes.names_in(NODE, f"{TEST_STANDARD}/volumes")) == len(names)
 
 
 def test_killed_during_deletion_it_finishes(site: Site, boot: Image) -> None:

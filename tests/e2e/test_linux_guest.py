@@ -3,7 +3,7 @@
 import subprocess
 from collections.abc import Callable
 
-from tests.e2e.builders import a_data_volume
+from tests.e2e.builders import GOLDEN_DISK, STANDARD_DISK, a_data_volume
 from tests.e2e.nodes import DiskCounters
 from tests.e2e.server import Image
 from tests.e2e.site import Site
@@ -52,9 +52,9 @@ def test_unmodified_blocks_are_read_from_golden_and_all_writes_go_to_standard(
     site.phase("vm", "Stopped")
 
     def count(act: Callable[[], object]) -> tuple[DiskCounters, DiskCounters]:
-        before = [site.nodes.counters(NODE, disk) for disk in ("test-golden", "test-standard")]
+        before = [site.nodes.counters(NODE, disk) for disk in (GOLDEN_DISK, STANDARD_DISK)]
         act()
-        after = [site.nodes.counters(NODE, disk) for disk in ("test-golden", "test-standard")]
+        after = [site.nodes.counters(NODE, disk) for disk in (GOLDEN_DISK, STANDARD_DISK)]
         on_golden, on_standard = (b.since(a) for a, b in zip(before, after, strict=True))
         print(f"golden {on_golden}, standard {on_standard}")
         return on_golden, on_standard

@@ -3,12 +3,15 @@
 import subprocess
 import time
 
+import pytest
+
 from tests.e2e.api import DATA_NAMESPACE
 from tests.e2e.guests import WritersSeen, processes_of
 from tests.e2e.server import Image
 from tests.e2e.site import Site
 
 
+@pytest.mark.alone
 def test_a_cut_off_host_keeps_its_machine_and_there_are_never_two_writers(
     site: Site, boot: Image, boot_line: str
 ) -> None:

@@ -8,6 +8,7 @@ from tests.e2e.server import Image
 from tests.e2e.site import Site
 
 
+@pytest.mark.alone
 def test_a_machine_waits_for_a_tag_without_polling(site: Site, boot: Image) -> None:
     _, standard = site.pools_on()
     site.machine("vm", template=site.template(boot), tags=["fast"])

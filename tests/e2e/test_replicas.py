@@ -15,6 +15,7 @@ from tests.e2e.server import Image
 from tests.e2e.site import Site
 
 NODE = "node-1"
+pytestmark = pytest.mark.alone
 SHORT = {"LEASE_SECONDS": "6", "LEASE_RENEW_SECONDS": "4", "LEASE_RETRY_SECONDS": "0.5"}
 LONG = {"LEASE_SECONDS": "600", "LEASE_RENEW_SECONDS": "500", "LEASE_RETRY_SECONDS": "100"}
 """Nothing of it runs out in a test, nor does the time between two attempts."""

@@ -12,6 +12,8 @@ from tests.e2e.nodes import ROOT
 from tests.e2e.server import Image
 from tests.e2e.site import Site
 
+pytestmark = pytest.mark.alone  # it counts what everybody has
+
 
 class SecondRelease:
     """In the test's namespace, with a data namespace of its own, and nothing cluster-wide that the first one has."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.e2e.builders import TEST_GOLDEN, TEST_STANDARD
+from tests.e2e.builders import GOLDEN_DISK, STANDARD_DISK, TEST_GOLDEN, TEST_STANDARD
 from tests.e2e.server import Image
 from tests.e2e.site import Site
 
@@ -22,7 +22,7 @@ def unmounted(site: Site, disk: str) -> Iterator[None]:
 def test_no_child_is_made_under_the_mount_point(site: Site, boot: Image) -> None:
     _, standard = site.pools_on()
     template = site.template(boot)
-    with unmounted(site, "test-standard"):
+    with unmounted(site, STANDARD_DISK):
         site.machine("there", template=template, host=NODE)
         sentence = site.reason("VirtualMachine", "there", "NotPlaceable")
         assert "\n" not in sentence
@@ -42,7 +42,7 @@ def test_no_child_is_made_under_the_mount_point(site: Site, boot: Image) -> None
 
 def test_no_parent_is_fetched_under_the_mount_point(site: Site, boot: Image) -> None:
     golden, _ = site.pools_on()
-    with unmounted(site, "test-golden"):
+    with unmounted(site, GOLDEN_DISK):
         template = site.template(boot, prepare=[golden])
         location = site.locations(golden)[NODE]["metadata"]["name"]
         site.reason("StorageLocation", location, "NotMounted")
@@ -61,7 +61,7 @@ def test_no_parent_is_fetched_under_the_mount_point(site: Site, boot: Image) -> 
 
 
 def test_a_pool_that_was_never_mounted_is_not_initialised(site: Site) -> None:
-    with unmounted(site, "test-standard"):
+    with unmounted(site, STANDARD_DISK):
         pool = site.pool("standard")
         site.eventually(lambda: len(site.locations(pool)) == 3, "there is a location per host")
         location = site.locations(pool)[NODE]["metadata"]["name"]

@@ -1,25 +1,36 @@
 """What a test left behind: asked about at its end, shown when it failed, and removed by force if it must be."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import Final
 
 from goldpool.contracts.layout import DIRECTORIES
 from tests.e2e.api import DATA_NAMESPACE, Api, Obj, Refused
-from tests.e2e.builders import SHARED_GOLDEN, SHARED_STANDARD, TEST_GOLDEN, TEST_STANDARD
+from tests.e2e.builders import PATHS, every_path
 from tests.e2e.nodes import Nodes
-
-if TYPE_CHECKING:
-    from tests.e2e.site import Site
 
 _KINDS: Final = ("StoragePool", "StorageLocation", "Template", "Parent")
 _TENANT_KINDS: Final = ("VirtualMachine", "Volume")
-_PATHS: Final = (TEST_GOLDEN, TEST_STANDARD, SHARED_GOLDEN, SHARED_STANDARD)
 _KEPT_EMPTY: Final = ("templates", "volumes", "tmp")
+NAMESPACE_PREFIX: Final = "e2e-"
 
 
-def left_of(site: "Site") -> list[str]:
+@dataclass(frozen=True)
+class Traces:
+    """By what one test's things are known: its token is in every cluster-wide name."""
+
+    api: Api
+    nodes: Nodes
+    token: str
+
+    @property
+    def namespace(self) -> str:
+        return f"{NAMESPACE_PREFIX}{self.token}"
+
+
+def left_of(site: Traces) -> list[str]:
     """Objects, Jobs, pods, Leases and files that the test's end should have removed."""
     api = site.api
     left = [f"{kind} {_name(o)}" for kind in _KINDS for o in api.every(kind) if site.token in _name(o)]
@@ -29,17 +40,13 @@ def left_of(site: "Site") -> list[str]:
 
 
 def files_left(nodes: Nodes) -> list[str]:
-    """Bytes of templates, volumes and unfinished work on the pools of tests."""
-    return [
-        f"{node}:{path}/{directory}/{name}"
-        for node in nodes.names()
-        for path in _PATHS
-        for directory in _KEPT_EMPTY
-        for name in nodes.names_in(node, f"{path}/{directory}")
-    ]
+    """Bytes of templates, volumes and unfinished work on this worker's disks."""
+    directories = " ".join(f"{path}/{directory}" for path in PATHS for directory in _KEPT_EMPTY)
+    look = f"for d in {directories}; do [ ! -d $d ] || find $d -mindepth 1 -maxdepth 1; done"
+    return [f"{node}:{name}" for node in nodes.names() for name in nodes.run(node, "sh", "-c", look).split()]
 
 
-def dump(site: "Site") -> str:
+def dump(site: Traces) -> str:
     """Everything that could say why a test failed."""
     api, parts = site.api, []
     objects = [o for kind in _KINDS for o in api.every(kind) if site.token in _name(o)]
@@ -62,8 +69,30 @@ def dump(site: "Site") -> str:
     return "\n".join(parts)
 
 
-def force(site: "Site") -> None:
+def force(site: Traces) -> None:
     """So that the next test finds the disks as the first one did. Proves nothing."""
+    _strip_all(site)
+    wipe(site.nodes, PATHS)
+
+
+def clear_away_interrupted_runs(api: Api, nodes: Nodes) -> None:
+    """Only while no test runs and no operator: whatever is found belongs to nobody any more."""
+    for obj in api.every("Namespace"):
+        if (name := _name(obj)).startswith(NAMESPACE_PREFIX):
+            _strip_all(Traces(api, nodes, name.removeprefix(NAMESPACE_PREFIX)))
+            api.delete("Namespace", name)
+    wipe(nodes, every_path())
+
+
+def wipe(nodes: Nodes, paths: Iterable[str]) -> None:
+    """As if no pool had ever been at these paths."""
+    names = " ".join(f"{path}/{name}" for path in paths for name in (".goldpool", *DIRECTORIES))
+    for node in nodes.names():
+        with suppress(RuntimeError):
+            nodes.run(node, "sh", "-c", f"rm -rf {names}")
+
+
+def _strip_all(site: Traces) -> None:
     api = site.api
     for kind in (*_TENANT_KINDS, "Template", "Parent", "StoragePool", "StorageLocation"):
         tenant = kind in _TENANT_KINDS
@@ -73,19 +102,9 @@ def force(site: "Site") -> None:
                 _strip(api, kind, obj, namespace)
     for kind, obj in _in_data_namespace(site):
         _strip(api, kind, obj, DATA_NAMESPACE)
-    wipe(site.nodes)
 
 
-def wipe(nodes: Nodes) -> None:
-    """The disks of tests are as if no pool had ever been there."""
-    for node in nodes.names():
-        for path in _PATHS:
-            names = " ".join(f"{path}/{name}" for name in (".goldpool", *DIRECTORIES))
-            with suppress(RuntimeError):
-                nodes.run(node, "sh", "-c", f"rm -rf {names}")
-
-
-def _in_data_namespace(site: "Site") -> Iterator[tuple[str, Obj]]:
+def _in_data_namespace(site: Traces) -> Iterator[tuple[str, Obj]]:
     for kind in ("Job", "Pod", "Lease"):
         for obj in site.api.every(kind, DATA_NAMESPACE):
             metadata = obj["metadata"]
