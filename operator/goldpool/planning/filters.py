@@ -31,14 +31,14 @@ class Ask:
 
     def parent_bytes_at(self, location: LocationView) -> int:
         """Bytes a parent at this location still has to reserve: none if it has an object, which is charged already."""
-        if self.disk.template is None or self.parent_at(location) is not None:
+        if self.disk.template is None or location.golden != self.golden or self.parent_at(location):
             return 0
         return capacity.parent_bytes(self.disk.template, self.unknown_parent_bytes)
 
     def file_bytes_at(self, location: LocationView) -> int:
         """Bytes a parent at this location still has to write, as far as known; a failed one starts anew."""
         parent = self.parent_at(location)
-        if self.disk.template is None or (parent is not None and not parent.failed):
+        if self.disk.template is None or location.golden != self.golden or (parent and not parent.failed):
             return 0
         return self.disk.template.file_bytes or 0
 

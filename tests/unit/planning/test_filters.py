@@ -202,6 +202,11 @@ def test_a_parent_not_yet_there_reserves_its_known_or_largest_size(
     assert (no_room_for_parent(location, ask) is None) == fits
 
 
+def test_a_golden_templates_parent_asks_nothing_of_its_childs_pool() -> None:
+    ask = an_ask(a_golden_disk(size_bytes=100, template=a_template(virtual_bytes=800, file_bytes=800)))
+    assert reject(a_location(used=300, allocated_bytes=750), ask) is None
+
+
 @pytest.mark.parametrize(
     ("used", "fetching", "fits"), [(500, 0, True), (501, 0, False), (400, 100, True), (400, 101, False)]
 )
