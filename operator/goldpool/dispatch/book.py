@@ -89,8 +89,8 @@ class Book:
         return starts
 
     def removable(self, now: float) -> list[str]:
-        """Jobs that nobody needs any more: all they did is settled, or it has been kept here for long enough while
-        others wait for the slot; or a transfer nobody wants any longer, which would hold its names for hours."""
+        """Jobs that nobody needs any more: all they did is settled, or has been kept here for long enough; or a transfer
+        nobody wants any longer, which would hold its names for hours."""
         return [
             name
             for name, flight in self._flights.items()
@@ -112,6 +112,11 @@ class Book:
             linger = self._limits.linger_seconds
             flights = (self._flights[name] for name in slot_names(lane) if name in self._flights)
             times += [flight.over_at + linger for flight in flights if flight.over_at is not None]
+        times += [
+            flight.over_at + self._limits.unclaimed_seconds
+            for flight in self._flights.values()
+            if flight.over_at is not None and flight.record.kind is JobKind.SLOT
+        ]
         times += [self._entries[fetch].not_before for fetch in self._fetches]
         return min((time for time in times if time > now), default=None)
 
@@ -298,8 +303,11 @@ class Book:
             return True
         # A controller that never settles must not hold a slot that others need: the outcome is kept here, and
         # after a crash the operation is asked for again, which is the same as asking once.
-        contended = flight.record.kind is JobKind.SLOT and flight.record.lane in self._waiting
-        return contended and now - flight.over_at >= self._limits.linger_seconds
+        if flight.record.kind is not JobKind.SLOT:
+            return False
+        contended = flight.record.lane in self._waiting
+        patience = self._limits.linger_seconds if contended else self._limits.unclaimed_seconds
+        return now - flight.over_at >= patience
 
     def _lose(self, entries: list[Entry], batch: int, now: float, why: str) -> set[Key]:
         """In halves, so that one poison operation ends up alone; alone it is tried once more, then it fails."""

@@ -21,7 +21,9 @@ class Limits:
     lost_delay_seconds: float = 1.0
     """Before the operations of a Job without results go again, times the number of losses."""
     linger_seconds: float = 5.0
-    """An unsettled result does not hold its Job, and so its slot, for longer."""
+    """An unsettled result does not hold its Job, and so its slot, for longer while others wait for the slot."""
+    unclaimed_seconds: float = 30.0
+    """Nor for longer than this when nobody waits: whoever asked has changed its mind, or was another operator."""
     keep_seconds: float = 600.0
     """An outcome that nobody settles is forgotten after this time."""
 

@@ -236,6 +236,37 @@ def test_an_unsettled_result_gives_up_its_slot_only_to_those_who_wait() -> None:
     assert book.outcome("create-v-1") == Succeeded()  # the outcome is kept
 
 
+def test_a_result_that_nobody_settles_keeps_no_job_but_is_kept_itself() -> None:
+    book = a_book(a_blank("v-1"))
+    (start,) = book.take(LATER)
+    end(book, start, LATER)
+    late = LATER + LIMITS.unclaimed_seconds
+    assert book.next_time(LATER) == late, "nothing is told to the book until then"
+    assert book.removable(late - 0.1) == []
+    assert book.removable(late) == [start.record.name]
+    book.gone(start.record.name, late)
+    assert book.outcome("create-v-1") == Succeeded()
+
+
+def test_a_found_job_that_ended_and_nobody_asks_for_goes() -> None:
+    """As a probe's: the next operator asks for one of another time."""
+    (start,) = a_book(a_probe()).take(LATER)
+    book = Book(LIMITS)
+    book.adopt(start.record, LATER)
+    assert book.next_time(LATER) is None
+    book.ended(start.record.name, a_report(1), LATER)
+    late = LATER + LIMITS.unclaimed_seconds
+    assert book.next_time(LATER) == late
+    assert book.removable(late) == [start.record.name]
+
+
+def test_a_transfers_result_waits_for_whoever_wants_it() -> None:
+    book = a_book(a_fetch())
+    (start,) = book.take(LATER)
+    end(book, start, LATER)
+    assert book.removable(LATER + LIMITS.unclaimed_seconds) == []
+
+
 def test_an_outcome_that_nobody_settles_is_forgotten_in_the_end() -> None:
     book = a_book(a_blank("v-1"))
     (start,) = book.take(LATER)
