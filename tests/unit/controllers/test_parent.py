@@ -219,6 +219,27 @@ def test_an_unused_copy_remembers_since_when() -> None:
     assert (field(found, "state"), field(found, "unusedSince"), found.again_after) == ("Ready", ago(0), 3600)
 
 
+MISMATCH = {"state": "Failed", "failure": "RevisionMismatch", "permanent": True, "revision": OTHER_REVISION}
+
+
+@pytest.mark.parametrize(
+    ("unused_since", "wanted", "recorded", "again_after"),
+    [
+        (None, False, ago(0), 3600),
+        (ago(600), False, ago(600), 3000),
+        (ago(600), True, None, None),
+    ],
+)
+def test_a_copy_of_another_revision_is_kept_for_its_retention_too(
+    unused_since: str | None, wanted: bool, recorded: str | None, again_after: float | None
+) -> None:
+    parent = a_parent(status=MISMATCH | {"unusedSince": unused_since})
+    template = a_pinned_template(spec={"prepare": {"pools": ["golden-ssd"] if wanted else []}})
+    found = plan(observed(parent, template=template, prepared=wanted))
+    assert (field(found, "state"), field(found, "unusedSince")) == ("Failed", recorded)
+    assert (found.effects, found.again_after) == ((), again_after)
+
+
 def test_a_use_in_between_starts_the_time_anew() -> None:
     found = plan(
         observed(a_parent(status={"unusedSince": ago(3000)}), volumes=(a_volume(made=True),), prepared=False)

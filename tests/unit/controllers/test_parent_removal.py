@@ -49,6 +49,18 @@ REASONS: dict[str, dict[str, Any]] = {
     "the source has changed": {"source_hash": "another"},
     "the template has another revision": {"template": a_pinned_template(status={"revision": OTHER_REVISION})},
     "nobody waits for a failed fetch": {"parent": a_parent(status={"state": "Failed"}), "prepared": False},
+    "other bytes that nobody asked for during its retention": {
+        "parent": a_parent(
+            status={
+                "state": "Failed",
+                "failure": "RevisionMismatch",
+                "permanent": True,
+                "revision": OTHER_REVISION,
+                "unusedSince": ago(3600),
+            }
+        ),
+        "prepared": False,
+    },
     "unused for its retention": {"parent": a_parent(status={"unusedSince": ago(3600)}), "prepared": False},
 }
 

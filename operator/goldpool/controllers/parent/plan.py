@@ -88,8 +88,11 @@ def reason_to_go(o: Observed) -> str | None:
         return "the pool is being deleted"
     if o.source_hash != o.parent.spec.source_hash:
         return "the template's source has changed"
-    if published and o.template.status.revision and status.revision != o.template.status.revision:
-        return None if status.state is not ParentState.READY else "the template has another revision"
+    differs = published and o.template.status.revision and status.revision != o.template.status.revision
+    if differs and status.state is ParentState.READY:
+        return "the template has another revision"
+    if differs and status.state is not ParentState.FAILED:
+        return None
     wanted = o.prepared or o.waiting > 0
     if o.given_up:
         return "its location was given up"
@@ -97,14 +100,16 @@ def reason_to_go(o: Observed) -> str | None:
         return "its bytes are gone and nobody needs them"
     if status.state is ParentState.FAILED and not wanted and not status.permanent:
         return "the fetch failed and nobody waits for it"
-    if (
-        status.state is ParentState.READY
-        and not wanted
-        and isinstance(judged(o), Retire)
-        and status.unused_since
-    ):
+    kept = status.state is ParentState.READY or _is_of_another_revision(o)
+    if kept and not wanted and isinstance(judged(o), Retire) and status.unused_since:
         return "nobody has used the copy for spec.retention"
     return None
+
+
+def _is_of_another_revision(o: Observed) -> bool:
+    """It is told for as long as an unused copy would stay: nobody learns more from it later."""
+    status = o.parent.status
+    return status.state is ParentState.FAILED and status.failure == Reason.REVISION_MISMATCH
 
 
 def judged(o: Observed) -> Keep | Retire:
@@ -230,6 +235,9 @@ def _after_failure(o: Observed) -> Plan:
     asked = o.template.metadata.annotations.get(RETRY_ANNOTATION) if o.template else None
     again = asked is not None and asked != status.retry
     left = (moment(status.next_retry_time) - o.now).total_seconds() if status.next_retry_time else 0.0
+    if not again and _is_of_another_revision(o):
+        since, seconds = _unused(o)
+        return Plan(status=_unchanged(o, unused_since=since), again_after=seconds)
     if not again and (status.permanent or left > 0):
         return Plan(status=_unchanged(o), again_after=left if left > 0 else None)
     return Plan(
@@ -262,9 +270,18 @@ def _keep(o: Observed) -> Plan:
             status=_status(o, stalled(Reason.REVISION_MISMATCH, message), state=ParentState.FAILED,
                            failure="RevisionMismatch", permanent=True)
         )  # fmt: skip
+    since, seconds = _unused(o)
+    message = f"{o.users.total} volume(s) depend on it" if o.users else "nobody uses it"
+    return Plan(
+        status=_status(o, good(Reason.READY, message), state=ParentState.READY, unused_since=since),
+        again_after=seconds,
+    )
+
+
+def _unused(o: Observed) -> tuple[str | None, float | None]:
+    """(since when nobody uses it, for the status; after how many seconds to look again)"""
     verdict = judged(o)
     since = verdict.unused_since if o.waiting == 0 else None
-    message = f"{o.users.total} volume(s) depend on it" if o.users else "nobody uses it"
     left = (
         (verdict.retire_time - o.now).total_seconds()
         if isinstance(verdict, Keep) and verdict.retire_time
@@ -273,15 +290,7 @@ def _keep(o: Observed) -> Plan:
     if isinstance(verdict, Retire):
         # No retention: this pass only records since when, and nothing else would bring the next one.
         left = 0.0
-    return Plan(
-        status=_status(
-            o,
-            good(Reason.READY, message),
-            state=ParentState.READY,
-            unused_since=timestamp(since) if since else None,
-        ),
-        again_after=max(left, 1.0) if left is not None else None,
-    )
+    return timestamp(since) if since else None, max(left, 1.0) if left is not None else None
 
 
 def _fetch_again(o: Observed) -> Plan:
@@ -365,8 +374,8 @@ def _names(o: Observed) -> str:
     return f"{o.users.total} user(s): {named(o.users)}"
 
 
-def _unchanged(o: Observed) -> dict[str, Any]:
-    return o.parent.status.model_copy(update={"children": o.users.total}).to_dict()
+def _unchanged(o: Observed, **changes: Any) -> dict[str, Any]:
+    return o.parent.status.model_copy(update={"children": o.users.total, **changes}).to_dict()
 
 
 def _status(o: Observed, verdict: Verdict, **changes: Any) -> dict[str, Any]:
