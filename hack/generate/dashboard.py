@@ -122,7 +122,7 @@ ROWS: Final[tuple[tuple[str, tuple[Panel, ...]], ...]] = (
             Panel("Age of the cache",
                   (("max by (kind) (goldpool_cache_last_event_age_seconds{JOB})", "{{kind}}"),
                    ("max by (kind) (goldpool_sweeper_last_sweep_age_seconds{JOB})", "sweep: {{kind}}")), unit="s"),
-            Panel("Missed deletions and events",
+            Panel("Missed changes, dropped events",
                   (("sum by (kind) (increase(goldpool_sweeper_corrections_total{JOB}[1h]))", "corrected: {{kind}}"),
                    ("sum(increase(goldpool_events_dropped_total{JOB}[1h]))", "events dropped"))),
             Panel("Event loop", (("max by (instance) (goldpool_event_loop_lag_seconds{JOB})", "{{instance}}"),),

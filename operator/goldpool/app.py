@@ -85,8 +85,8 @@ def _swept(settings: Settings) -> list[Swept]:
     return [*map(Swept, clusterwide), *(Swept(resource, data, ours) for resource in within)]
 
 
-def register(engine: Engine, world: World) -> None:
-    """The controllers, and how to do what the engine does not know."""
+def register(engine: Engine, world: World) -> Landscape:
+    """The controllers, and how to do what the engine does not know; what they plan over."""
     landscape = Landscape(world)
     for controller in (
         StoragePoolController(world),
@@ -105,6 +105,7 @@ def register(engine: Engine, world: World) -> None:
     engine.register_executor(Settle, world.dispatcher.settle)
     engine.register_executor(Bind, bind)
     engine.before_work(world.dispatcher.rebuild)
+    return landscape
 
 
 def wake(engine: Callable[[], Engine]) -> Callable[[Key], None]:
@@ -155,14 +156,14 @@ async def run(settings: Settings) -> None:
         ended=milestones.ended,
     )
     world = World(cache, client, dispatcher, settings, cluster_uid=cluster_uid, now=_now)
-    register(engine, world)
+    landscape = register(engine, world)
     cache.add_listener(dispatcher.observe)
     cache.add_listener(milestones.observe)
 
     sweeper = Sweeper(client, cache, _swept(settings), period=settings.sweep_seconds)
     sources = sources_of(client, cache, sweeper, settings)
     metrics.watch(sources, sweeper, recorder)
-    metrics.add_collector(Census(world, leader.holds).collect)
+    metrics.add_collector(Census(world, landscape, leader.holds).collect)
     health = Health(
         metrics,
         ready=lambda: all(s.synced.is_set() for s in sources),

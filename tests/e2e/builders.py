@@ -89,6 +89,7 @@ def a_machine(
     host: str = "",
     data: Mapping[str, str] | None = None,
     stop_seconds: int = 1,
+    priority: str = "",
 ) -> Obj:
     """From a template or on an existing volume. The boot-sector guest knows no ACPI, hence the short stop."""
     if template:
@@ -108,6 +109,8 @@ def a_machine(
     }
     if host:
         spec["nodeSelector"] = {"kubernetes.io/hostname": host}
+    if priority:
+        spec["priorityClassName"] = priority
     if data:
         spec["volumes"] = [{"name": disk, "volumeRef": {"name": name}} for disk, name in data.items()]
     metadata = {"name": name, "namespace": namespace}

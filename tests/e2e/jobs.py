@@ -11,11 +11,12 @@ from tests.e2e.api import DATA_NAMESPACE, Api, Obj
 
 @dataclass(frozen=True)
 class Made:
-    """A Job as it was when it was created: its pool and the ids of its operations."""
+    """A Job as it was when it was created: its pool, the ids of its operations, its pod's priority class."""
 
     name: str
     pool: str
     operations: tuple[str, ...]
+    priority: str
 
 
 class JobLog:
@@ -64,4 +65,5 @@ class JobLog:
             job["metadata"]["name"],
             json.loads(notes["goldpool.io/place"])["pool"],
             tuple(entry["id"] for entry in json.loads(notes["goldpool.io/operations"])),
+            job["spec"]["template"]["spec"].get("priorityClassName", ""),
         )

@@ -9,18 +9,15 @@ from typing import Final
 
 from prometheus_client.metrics_core import Metric
 
-from goldpool.api.parent import Parent, ParentState
-from goldpool.api.storagelocation import StorageLocation
+from goldpool.api.parent import ParentState
 from goldpool.api.storagepool import StoragePool
-from goldpool.api.template import Template
-from goldpool.api.volume import Volume
+from goldpool.controllers.landscape import Landscape
 from goldpool.controllers.verdict import seconds_since
 from goldpool.controllers.world import World
 from goldpool.engine.families import Family, Labels, Values, by_first_label
 from goldpool.kube import resources as r
 from goldpool.kube.port import Obj, Resource
 from goldpool.planning.capacity import planned_bytes
-from goldpool.planning.ledger import Ledger
 from goldpool.planning.snapshot import location_facts, location_view
 from goldpool.planning.views import LocationView
 
@@ -89,8 +86,9 @@ JOBS = Family(
 class Census:
     """``leads`` says whether this replica counts."""
 
-    def __init__(self, world: World, leads: Callable[[], bool]) -> None:
+    def __init__(self, world: World, landscape: Landscape, leads: Callable[[], bool]) -> None:
         self._world = world
+        self._landscape = landscape
         self._leads = leads
 
     def collect(self) -> Iterable[Metric]:
@@ -130,27 +128,17 @@ class Census:
         )
         yield LOCATIONS.collected(phases)
         listed = [x for x in locations if x.spec.pool in pools][:MOST_LOCATIONS]
-        views = self._views(listed, pools)
+        # Who reaches a location is of no interest here, and would be nodes times locations.
+        views = [
+            location_view(
+                location_facts(x), pools[x.spec.pool], (), self._landscape.promised(x.metadata.name)
+            )
+            for x in listed
+        ]
         for family, value_of in _OF_LOCATION:
             values = {(v.pool, v.host): value_of(v) for v in views}
             yield family.collected({labels: value for labels, value in values.items() if value is not None})
         yield UNLISTED.collected({(): len(locations) - len(listed)})
-
-    def _views(
-        self, locations: list[StorageLocation], pools: dict[str, StoragePool]
-    ) -> Iterable[LocationView]:
-        world = self._world
-        ledger = Ledger.of(
-            (world.read(Volume, obj) for obj in world.cache.list(r.VOLUME)),
-            (world.read(Parent, obj) for obj in world.cache.list(r.PARENT)),
-            locations,
-            (world.read(Template, obj) for obj in world.cache.list(r.TEMPLATE)),
-        )
-        # Who reaches a location is of no interest here, and would be nodes times locations.
-        return [
-            location_view(location_facts(x), pools[x.spec.pool], (), ledger.at(x.metadata.name))
-            for x in locations
-        ]
 
 
 def _used_limit(view: LocationView) -> float | None:

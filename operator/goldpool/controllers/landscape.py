@@ -16,6 +16,7 @@ from goldpool.engine.plan import Patch
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, KubeApi, Obj, Resource
 from goldpool.planning.allocators import ALLOCATORS
+from goldpool.planning.ledger import Promised
 from goldpool.planning.placement import DiskPlacement, MachineWish, Placement, Unplaceable
 from goldpool.planning.planner import Planner
 from goldpool.planning.snapshot import avoid_of, node_view, seed_of
@@ -131,6 +132,10 @@ class Landscape:
         )
         found = planner.place(wish, seed=seed_of(volume.metadata.uid, 0))
         return found.disks[0] if isinstance(found, Placement) else found
+
+    def promised(self, location: str) -> Promised:
+        """What is promised at the location now, assumptions included."""
+        return self._fresh().ledger.at(location)
 
     # -- reading what changed
 

@@ -70,7 +70,7 @@ CACHE_AGE = Family(
     "Time since the API server last said anything about this kind (an event or a bookmark).", ("kind",),
 )  # fmt: skip
 CORRECTIONS = Family(
-    "goldpool_sweeper_corrections_total", "counter", "Objects whose deletion the source had missed.",
+    "goldpool_sweeper_corrections_total", "counter", "Cached objects that a sweep found gone, new or newer.",
     ("kind",),
 )  # fmt: skip
 SWEEP_AGE = Family(

@@ -11,6 +11,7 @@ from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.api.volume import Volume
 from goldpool.controllers import census
 from goldpool.controllers.census import MACHINE_PHASES, TEMPLATE_PHASES, VOLUME_PHASES, Census
+from goldpool.controllers.landscape import Landscape
 from goldpool.controllers.world import World, register_indices
 from goldpool.dispatch.dispatcher import Dispatcher
 from goldpool.dispatch.record import JobKind
@@ -53,7 +54,7 @@ def counted(*objects: tuple[Resource, Obj], leads: bool = True) -> dict[str, Ser
     )
     return {
         family.name: {tuple(sample.labels.values()): sample.value for sample in family.samples}
-        for family in Census(world, lambda: leads).collect()
+        for family in Census(world, Landscape(world), lambda: leads).collect()
     }
 
 
