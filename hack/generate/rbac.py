@@ -51,6 +51,8 @@ OPERATOR: Final = (
           "the kinds it makes; it never makes or deletes what only people write"),
     Grant(Where.CLUSTER, GROUP, ("volumes/binding",), ("create",),
           "no real subresource: the right that the admission policy asks for"),
+    Grant(Where.CLUSTER, GROUP, ("storagelocations/abandon",), ("create",),
+          "no real subresource either: a machine that was given up with its host takes its root volume along"),
     Grant(Where.CLUSTER, GROUP, tuple(f"{plural}/status" for plural in PLURALS), ("get", "patch", "update"),
           "each status has one writer, and this is it"),
     Grant(Where.CLUSTER, GROUP, tuple(f"{plural}/finalizers" for plural in PLURALS), ("update",),

@@ -24,7 +24,8 @@ class SecondRelease:
     def install(self) -> None:
         values = (
             "crds.enabled=false", "dataNamespace.create=false", f"dataNamespace.name={self.data}", "replicas=0",
-            "rbac.aggregate=false", "admission.protectBindings=false", f"fullnameOverride={self.name}",
+            "rbac.aggregate=false", "admission.protectBindings=false",
+            "admission.protectAbandon=false", f"fullnameOverride={self.name}",
         )  # fmt: skip
         done = self.helm("install", self.name, str(ROOT / "charts/goldpool"), "--set", ",".join(values))
         assert done.returncode == 0, done.stderr

@@ -55,7 +55,7 @@ VALUE_SETS: dict[str, Document] = {
     "bare": {
         "metrics": {"service": {"enabled": False}},
         "rbac": {"aggregate": False},
-        "admission": {"protectBindings": False},
+        "admission": {"protectBindings": False, "protectAbandon": False},
     },
     "unguarded": {"uninstallGuard": {"enabled": False}},
     "monitored": {"metrics": {"service": {"port": 9090, "annotations": {"a": "b"}, "labels": {"c": "d"}}}},
@@ -107,7 +107,7 @@ VALUE_SETS: dict[str, Document] = {
         "dataNamespace": {"create": False},
         "metrics": {"service": {"enabled": False}},
         "rbac": {"aggregate": False},
-        "admission": {"protectBindings": False},
+        "admission": {"protectBindings": False, "protectAbandon": False},
         "priorityClasses": {"create": False},
         "replicas": 1,
     },
