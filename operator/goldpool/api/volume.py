@@ -1,11 +1,11 @@
 """Volume: a disk, always an object of its own."""
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field, StringConstraints
 
-from goldpool.api.model import ApiModel, Bytes, Column, Crd, Kind, Name, Rule, Time, positive
+from goldpool.api.model import ApiModel, Bytes, Column, Crd, Kind, ListMap, Name, Rule, Time, positive
 from goldpool.api.references import Blockers, Conditions, Tags, TemplateRef
 
 
@@ -93,6 +93,10 @@ class VolumeSpec(ApiModel):
     )
 
 
+DISCARDS_KEPT: Final = 16
+"""So many old disks may wait to be removed; the volume is not bound anew before there is room to remember one more."""
+
+
 class Discarded(ApiModel):
     """The disk of an earlier binding, on its way out."""
 
@@ -131,8 +135,8 @@ class VolumeStatus(ApiModel):
     attempts: int | None = Field(
         default=None, description="How often making the disk was tried for this binding."
     )
-    discarding: Discarded | None = Field(
-        default=None, description="The disk of an earlier, never used binding, on its way out."
+    discards: Annotated[list[Discarded], ListMap(("storageID",)), Field(max_length=DISCARDS_KEPT)] = Field(
+        default=[], description="Disks of earlier, never used bindings, on their way out."
     )
     blockers: Blockers = Field(default=[], description="Who holds up the deletion.")
     blockers_total: int | None = Field(default=None, description="How many users hold up the deletion.")

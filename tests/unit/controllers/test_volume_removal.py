@@ -1,5 +1,6 @@
 """How a Volume goes: not while it is held, its disk next, the object last."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -62,6 +63,24 @@ def test_the_finalizer_goes_last() -> None:
     found = plan(observed(going(), removal=Succeeded()))
     assert only(found, RemoveFinalizer).finalizer == FINALIZER
     assert settled(found) == ["delete-volume/v-aaaaaaaa"]
+
+
+OLD = [{"location": f"std-{x}.node-1", "storageID": f"v-old0000{x}"} for x in "bc"]
+
+
+def test_disks_of_earlier_bindings_go_before_it_does() -> None:
+    o = observed(going(status={"discards": OLD}))
+    found = plan(o)
+    assert {a.request.id for a in effects_of(found, Ask)} == {f"delete-volume/{x['storageID']}" for x in OLD}
+    assert (effects_of(found, RemoveFinalizer), field(found, "discards")) == ([], OLD)
+    done = tuple(replace(each, outcome=Succeeded()) for each in o.discards)
+    assert asked(plan(replace(o, discards=done))).storage_id == "v-aaaaaaaa"
+    last = plan(replace(o, discards=done, removal=Succeeded()))
+    assert names(last) == ["RemoveFinalizer"]
+    assert set(settled(last)) == {
+        "delete-volume/v-aaaaaaaa",
+        *(f"delete-volume/{x['storageID']}" for x in OLD),
+    }
 
 
 def test_a_failed_removal_is_repeated_and_keeps_the_finalizer() -> None:

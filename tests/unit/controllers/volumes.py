@@ -7,10 +7,11 @@ from goldpool.api.parent import Parent
 from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import StoragePool
 from goldpool.api.template import Template
-from goldpool.api.volume import Volume
+from goldpool.api.volume import Discarded, Volume
 from goldpool.controllers.backing import mount_of
 from goldpool.controllers.volume import Observed
-from goldpool.controllers.volume.observed import Place
+from goldpool.controllers.volume.observed import Discard, Place
+from goldpool.dispatch.outcome import Outcome
 from goldpool.kube.port import Obj
 from tests.unit.controllers.builders import (
     NODE,
@@ -34,6 +35,11 @@ def a_place(pool: str = "std-a", host: str | None = NODE, **changes: Any) -> Pla
     return Place(**(defaults | changes))
 
 
+def a_discard(disk: Discarded, outcome: Outcome | None = None, **place: Any) -> Discard:
+    """Where it is said to be."""
+    return Discard(disk, a_place(disk.location.partition(".")[0], **place), outcome)
+
+
 def observed(
     volume: Obj | None = None, *, candidates: Iterable[Obj] = (), fresh: Obj | None = None, **changes: Any
 ) -> Observed:
@@ -45,13 +51,12 @@ def observed(
     defaults: dict[str, Any] = {
         "template": Template.read(a_pinned_template()) if child else None,
         "place": a_place() if bound else None,
-        "old_place": a_place("std-b") if read.status.discarding else None,
+        "discards": tuple(a_discard(disk) for disk in read.status.discards),
         "parent_location": f"golden-ssd.{NODE}" if child and bound else None,
         "candidates": tuple(Parent.read(p) for p in candidates),
         "fresh_parent": Parent.read(fresh) if fresh else None,
         "creation": None,
         "removal": None,
-        "discarding": None,
         "parent": None,
         "lease": None,
         "holder": "",

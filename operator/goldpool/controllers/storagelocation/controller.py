@@ -119,8 +119,7 @@ def known_of(parents: Sequence[Parent], volumes: Sequence[Volume]) -> Known | No
         if status.created_time and status.storage_id == storage and storage and not volume.deleting:
             present.add(storage)
         transient |= {x for x in (storage, status.storage_id) if x}
-        if status.discarding is not None:
-            transient.add(status.discarding.storage_id)
+        transient |= {disk.storage_id for disk in status.discards}
     if len(present | transient) > _MOST_NAMES:
         return None
     return Known(present=tuple(sorted(present)), transient=tuple(sorted(transient - present)))

@@ -6,6 +6,7 @@ from typing import Final
 from goldpool.api.conditions import ConditionType, Reason, is_true, message_of, why_stalled
 from goldpool.api.parent import ParentState
 from goldpool.api.virtualmachine import RejectionCount
+from goldpool.api.volume import DISCARDS_KEPT
 from goldpool.controllers.landscape import Bind
 from goldpool.controllers.naming import MADE_FOR_ANNOTATION, RETRY_ANNOTATION, storage_id
 from goldpool.controllers.verdict import busy, seconds_since, stalled, timestamp
@@ -146,6 +147,11 @@ def await_placement(o: Observed, draft: Draft) -> Plan | None:
     unbound = needing_place(o, draft)
     if not unbound:
         return None
+    for disk in unbound:
+        assert disk.volume is not None
+        if len(disk.volume.status.discards) >= DISCARDS_KEPT:
+            message = f"Volume {disk.volume_name}: {DISCARDS_KEPT} disks of earlier bindings are to be removed first"
+            return Plan(status=draft.status(busy(Reason.WAITING_FOR_VOLUMES, message), "Pending"))
     avoid_failed_places(o, draft)
     if (stop := heed_plans(o, draft)) is not None:
         return stop

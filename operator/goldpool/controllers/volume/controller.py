@@ -8,7 +8,7 @@ from goldpool.api.volume import Volume
 from goldpool.controllers.backing import executing_host, mount_of
 from goldpool.controllers.landscape import Landscape
 from goldpool.controllers.naming import OperationIds, lease_name, source_hash
-from goldpool.controllers.volume.observed import Observed, Place
+from goldpool.controllers.volume.observed import Discard, Observed, Place
 from goldpool.controllers.volume.plan import plan
 from goldpool.controllers.world import BY_PARENT, BY_POOL, BY_TEMPLATE, World, differs, going, place_as_seen
 from goldpool.engine.plan import Plan
@@ -71,7 +71,14 @@ class VolumeController:
             volume=volume,
             template=template,
             place=place,
-            old_place=self._place_of_location(status.discarding.location) if status.discarding else None,
+            discards=tuple(
+                Discard(
+                    disk,
+                    self._place_of_location(disk.location),
+                    dispatcher.outcome(OperationIds.delete_volume(disk.storage_id)),
+                )
+                for disk in status.discards
+            ),
             parent_location=parent_location,
             candidates=tuple(
                 p for p in world.parents_at(parent_location)
@@ -82,9 +89,6 @@ class VolumeController:
             fresh_parent=fresh,
             creation=dispatcher.outcome(OperationIds.create(storage, status.attempts or 0)),
             removal=dispatcher.outcome(OperationIds.delete_volume(storage)),
-            discarding=dispatcher.outcome(OperationIds.delete_volume(status.discarding.storage_id))
-            if status.discarding
-            else None,
             parent=world.parent(status.parent) if status.parent else None,
             lease=lease,
             holder=holder,

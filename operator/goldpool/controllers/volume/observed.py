@@ -8,7 +8,7 @@ from goldpool.api.parent import Parent
 from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import StoragePool
 from goldpool.api.template import Template
-from goldpool.api.volume import Volume
+from goldpool.api.volume import Discarded, Volume
 from goldpool.controllers.abandonment import abandons
 from goldpool.controllers.naming import ABANDONED_ANNOTATION
 from goldpool.dispatch.mounts import LocationMount
@@ -33,6 +33,15 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Discard:
+    """One of status.discards. ``place`` is None when its pool or location is gone."""
+
+    disk: Discarded
+    place: Place | None
+    outcome: Outcome | None
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """A volume, its place, the parent it waits for, its last operation, and the machine that holds it."""
 
@@ -41,8 +50,7 @@ class Observed:
     template: Template | None
     place: Place | None
     """Of spec.placement; None while unbound, or when the pool or location is gone."""
-    old_place: Place | None
-    """Of status.discarding."""
+    discards: tuple[Discard, ...]
     parent_location: str | None
     candidates: tuple[Parent, ...]
     """Copies of the template at the parent's location."""
@@ -50,7 +58,6 @@ class Observed:
     """status.parent, read from the API server itself before its child is made."""
     creation: Outcome | None
     removal: Outcome | None
-    discarding: Outcome | None
     parent: Parent | None
     """status.parent as the cache has it."""
     lease: Obj | None
@@ -66,12 +73,7 @@ class Observed:
 
     @property
     def given_up(self) -> bool:
-        """A person said so of the disk, or of all that its location holds; and the location cannot be reached."""
-        if self.place is None:
-            return False
-        spec = self.place.location.spec
-        told = (self.volume.metadata.annotations, self.place.location.metadata.annotations)
-        return not self.place.reachable and any(abandons(a, spec.host or spec.pool) for a in told)
+        return self.place is not None and given_up(self.volume, self.place)
 
     @property
     def holder_given_up(self) -> bool:
@@ -86,3 +88,10 @@ class Observed:
             return False
         seen = self.place.location.status
         return self.volume.spec.storage_id in seen.missing and made < (seen.inspected_time or "")
+
+
+def given_up(volume: Volume, place: Place) -> bool:
+    """A person said so of the disk, or of all that its location holds; and the location cannot be reached."""
+    spec = place.location.spec
+    told = (volume.metadata.annotations, place.location.metadata.annotations)
+    return not place.reachable and any(abandons(a, spec.host or spec.pool) for a in told)

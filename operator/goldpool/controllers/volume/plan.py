@@ -5,17 +5,14 @@ from typing import Any, Final
 from goldpool.api.conditions import Reason, message_of, why_stalled
 from goldpool.api.model import format_quantity
 from goldpool.api.parent import ParentState
-from goldpool.api.references import Blocker
-from goldpool.api.volume import Discarded, Volume, VolumeStatus
+from goldpool.api.volume import DISCARDS_KEPT, Discarded, Volume, VolumeStatus
 from goldpool.contracts.layout import ImageFormat, Owner
-from goldpool.contracts.operations import PERMANENT, CreateBlank, CreateChild, DeleteVolume, Operation
-from goldpool.controllers.abandonment import way_out
-from goldpool.controllers.backing import HOST_AWAY_SECONDS, tolerations_of
+from goldpool.contracts.operations import PERMANENT, CreateBlank, CreateChild, Operation
+from goldpool.controllers.backing import HOST_AWAY_SECONDS
 from goldpool.controllers.landscape import Bind
 from goldpool.controllers.naming import FINALIZER, MADE_FOR_ANNOTATION, OperationIds, storage_id
 from goldpool.controllers.verdict import (
     Verdict,
-    blocked,
     busy,
     conditions,
     good,
@@ -24,12 +21,15 @@ from goldpool.controllers.verdict import (
     timestamp,
     waiting,
 )
+from goldpool.controllers.volume.asking import ask
+from goldpool.controllers.volume.discarding import discard
 from goldpool.controllers.volume.observed import Observed, Place
+from goldpool.controllers.volume.removal import removal
+from goldpool.controllers.volume.status import left, status_of
 from goldpool.dispatch.outcome import Failed, Succeeded
-from goldpool.dispatch.request import Ask, Request, Settle
-from goldpool.engine.plan import AddFinalizer, Delete, EventKind, Plan, Record, RemoveFinalizer
+from goldpool.dispatch.request import Settle
+from goldpool.engine.plan import AddFinalizer, EventKind, Plan, Record
 from goldpool.kube import resources as r
-from goldpool.kube.port import Key
 from goldpool.planning.backoff import delay
 from goldpool.planning.placement import DiskPlacement, Unplaceable
 from goldpool.planning.references import template_of
@@ -42,7 +42,7 @@ def plan(o: Observed) -> Plan:
     """What the volume needs next."""
     volume = o.volume
     if volume.deleting:
-        return _removal(o)
+        return discard(o, removal(o)) if FINALIZER in volume.metadata.finalizers else Plan()
     if volume.spec.storage_id is None and isinstance(o.direct, DiskPlacement):
         return _bind_at_once(o, o.direct)
     if FINALIZER not in volume.metadata.finalizers:
@@ -52,21 +52,17 @@ def plan(o: Observed) -> Plan:
     placement = volume.spec.placement
     if placement is not None and placement.volume_uid != volume.metadata.uid:
         message = "the object was restored: its binding names another Volume's UID; its disk is not touched"
-        return Plan(status=_status(o, stalled(Reason.VOLUME_RESTORED, message)))
-    discard = _discard(o)
-    if volume.status.storage_id not in {None, volume.spec.storage_id}:
+        return Plan(status=status_of(o, stalled(Reason.VOLUME_RESTORED, message)))
+    return discard(o, _bound(o))
+
+
+def _bound(o: Observed) -> Plan:
+    status = o.volume.status
+    if status.storage_id not in {None, o.volume.spec.storage_id}:
         return _rebound(o)
-    if volume.status.created_time is None:
-        made = _make(o)
-        return Plan(
-            (*discard.effects, *made.effects),
-            made.status,
-            (*discard.afterwards, *made.afterwards),
-            made.again_after,
-        )
-    return Plan(
-        discard.effects, _status(o, _use(o), used_by=o.holder_name or o.holder or None), discard.afterwards
-    )
+    if status.created_time is None:
+        return _make(o)
+    return Plan(status=status_of(o, _use(o), used_by=o.holder_name or o.holder or None))
 
 
 def _bind_at_once(o: Observed, placement: DiskPlacement) -> Plan:
@@ -79,9 +75,9 @@ def _bind_at_once(o: Observed, placement: DiskPlacement) -> Plan:
 
 def _unbound(o: Observed) -> Plan:
     if o.template is None and (wanted := template_of(o.volume)):
-        return Plan(status=_status(o, busy(Reason.TEMPLATE_NOT_FOUND, f"there is no Template {wanted}")))
+        return Plan(status=status_of(o, busy(Reason.TEMPLATE_NOT_FOUND, f"there is no Template {wanted}")))
     if isinstance(o.direct, Unplaceable):
-        return Plan(status=_status(o, busy(Reason.NOT_PLACEABLE, o.direct.sentence())))
+        return Plan(status=status_of(o, busy(Reason.NOT_PLACEABLE, o.direct.sentence())))
     age = seconds_since(o.volume.metadata.creation_timestamp, o.now)
     if MADE_FOR_ANNOTATION in o.volume.metadata.annotations and age < _SOON_BOUND_SECONDS:
         # Its machine made it to bind it: a status now would only make that write lose its race.
@@ -89,18 +85,20 @@ def _unbound(o: Observed) -> Plan:
     message = (
         "the volume gets its place when a machine first needs it, or when spec.placement names pool and host"
     )
-    return Plan(status=_status(o, waiting(Reason.WAITING_FOR_CONSUMER, message)))
+    return Plan(status=status_of(o, waiting(Reason.WAITING_FOR_CONSUMER, message)))
 
 
 def _rebound(o: Observed) -> Plan:
     """Bound anew before it was ever used: the old file, if any, is discarded while the new one is made."""
-    before = o.volume.status
+    before, discards = o.volume.status, left(o)
     assert before.storage_id is not None
-    old = (
-        Discarded(location=before.location, storage_id=before.storage_id)
-        if before.location
-        else before.discarding
-    )
+    if before.location:
+        if len(discards) >= DISCARDS_KEPT:
+            message = (
+                f"{len(discards)} disks of earlier bindings are to be removed before the next one is given up"
+            )
+            return Plan(status=status_of(o, busy(Reason.CREATING, message)))
+        discards.append(Discarded(location=before.location, storage_id=before.storage_id))
     fresh = VolumeStatus(
         observed_generation=o.volume.metadata.generation,
         phase="Pending",
@@ -109,7 +107,7 @@ def _rebound(o: Observed) -> Plan:
             generation=o.volume.metadata.generation, now=o.now,
         ),
         storage_id=o.volume.spec.storage_id,
-        discarding=old,
+        discards=discards,
     )  # fmt: skip
     return Plan(status=fresh.to_dict(), again_after=0)
 
@@ -118,7 +116,9 @@ def _make(o: Observed) -> Plan:
     volume = o.volume
     if o.place is None:
         return Plan(
-            status=_status(o, busy(Reason.VOLUME_FAILED, "its pool or location is gone"), failure="PoolGone")
+            status=status_of(
+                o, busy(Reason.VOLUME_FAILED, "its pool or location is gone"), failure="PoolGone"
+            )
         )
     attempt = volume.status.attempts or 0
     storage = volume.spec.storage_id or ""
@@ -133,7 +133,7 @@ def _make(o: Observed) -> Plan:
         case Succeeded():
             done = {"created_time": timestamp(o.now), "capacity": _size(o), "failure": None}
             return Plan(
-                status=_status(o, good(Reason.BOUND, "the disk is made"), **bound, **done),
+                status=status_of(o, good(Reason.BOUND, "the disk is made"), **bound, **done),
                 afterwards=(Settle(operation),),
             )
         case Failed(reason=reason, message=message, permanent=permanent):
@@ -144,13 +144,15 @@ def _make(o: Observed) -> Plan:
             )
             return Plan(
                 effects=(told,),
-                status=_status(o, verdict, **bound, failure=str(reason), attempts=attempt + 1),
+                status=status_of(o, verdict, **bound, failure=str(reason), attempts=attempt + 1),
                 afterwards=(Settle(operation),),
                 again_after=None if permanent else pause,
             )
     if o.creation is None and volume.status.failure in PERMANENT:
         # Whatever woke the volume: the same operation cannot succeed here.
-        return Plan(status=volume.status.model_copy(update={"first_used_time": None}).to_dict())
+        return Plan(
+            status=volume.status.model_copy(update={"first_used_time": None, "discards": left(o)}).to_dict()
+        )
     if template_of(volume):
         made = _child(o, place, operation, bound)
         if isinstance(made, Plan):
@@ -164,12 +166,12 @@ def _make(o: Observed) -> Plan:
         )  # fmt: skip
     if place.host is None:
         return Plan(
-            status=_status(o, busy(Reason.WAITING_FOR_HOST, "its host is not ready"), **bound),
+            status=status_of(o, busy(Reason.WAITING_FOR_HOST, "its host is not ready"), **bound),
             again_after=HOST_AWAY_SECONDS,
         )
     return Plan(
-        effects=(_ask(o, place, place.host, request),),
-        status=_status(o, _being_made(place), **bound),
+        effects=(ask(o, place, place.host, request),),
+        status=status_of(o, _being_made(place), **bound),
     )
 
 
@@ -179,7 +181,7 @@ def _child(o: Observed, place: Place, operation: str, bound: dict[str, Any]) -> 
     volume, status = o.volume, o.volume.status
     if o.template is None:
         return Plan(
-            status=_status(
+            status=status_of(
                 o, busy(Reason.TEMPLATE_NOT_FOUND, f"there is no Template {template_of(volume)}"), **bound
             )
         )
@@ -192,7 +194,7 @@ def _child(o: Observed, place: Place, operation: str, bound: dict[str, Any]) -> 
             return Plan(status=_await_parent(o, bound))
         chosen = min(ready, key=lambda p: p.metadata.name)
         named = {"parent": chosen.metadata.name, "revision": chosen.status.revision}
-        return Plan(status=_status(o, _being_made(place), **bound, **named), again_after=0)
+        return Plan(status=status_of(o, _being_made(place), **bound, **named), again_after=0)
     parent = o.fresh_parent
     if (
         parent is None
@@ -202,7 +204,7 @@ def _child(o: Observed, place: Place, operation: str, bound: dict[str, Any]) -> 
     ):
         none: dict[str, Any] = {"parent": None, "revision": None}
         gone = busy(Reason.WAITING_FOR_PARENT, f"Parent {status.parent} is going; another copy is needed")
-        return Plan(status=_status(o, gone, **bound, **none), again_after=1)
+        return Plan(status=status_of(o, gone, **bound, **none), again_after=1)
     virtual = parent.status.virtual_size or 0
     size = volume.spec.size or virtual
     if size < virtual:
@@ -211,7 +213,7 @@ def _child(o: Observed, place: Place, operation: str, bound: dict[str, Any]) -> 
             f"{format_quantity(virtual)} of Template {parent.spec.template}"
         )
         return Plan(
-            status=_status(o, stalled(Reason.SIZE_TOO_SMALL, message), **bound, failure="SizeTooSmall")
+            status=status_of(o, stalled(Reason.SIZE_TOO_SMALL, message), **bound, failure="SizeTooSmall")
         )
     return CreateChild(
         id=operation,
@@ -241,19 +243,23 @@ def _size(o: Observed) -> int | None:
 def _await_parent(o: Observed, bound: dict[str, Any]) -> dict[str, Any]:
     failed = [p for p in o.candidates if p.status.state is ParentState.FAILED]
     if o.template is not None and o.template.deleting:
-        return _status(
+        return status_of(
             o,
             stalled(Reason.TEMPLATE_DELETING, f"Template {template_of(o.volume)} is being deleted"),
             **bound,
         )
     if o.template is not None and (why := why_stalled(o.template.status.conditions)) is not None:
-        return _status(o, stalled(Reason.TEMPLATE_FAILED, why), **bound, failure="TemplateFailed")
+        return status_of(o, stalled(Reason.TEMPLATE_FAILED, why), **bound, failure="TemplateFailed")
     if failed:
         # Final for this binding only: the disk was never used, so the machine's planner may bind it anew.
         why = message_of(failed[0].status.conditions)
-        return _status(o, busy(Reason.PARENT_FAILED, why), **bound, failure="ParentFailed")
+        return status_of(o, busy(Reason.PARENT_FAILED, why), **bound, failure="ParentFailed")
     message = f"Template {template_of(o.volume)} is being fetched to {o.parent_location}"
-    return _status(o, busy(Reason.WAITING_FOR_PARENT, message), **bound, failure=None)
+    return status_of(o, busy(Reason.WAITING_FOR_PARENT, message), **bound, failure=None)
+
+
+def _owner(volume: Volume) -> Owner:
+    return Owner(namespace=volume.metadata.namespace, name=volume.metadata.name, uid=volume.metadata.uid)
 
 
 def _use(o: Observed) -> Verdict:
@@ -271,152 +277,3 @@ def _use(o: Observed) -> Verdict:
     if o.holder:
         return good(Reason.IN_USE, f"held by {o.holder_name or o.holder}")
     return good(Reason.BOUND, "the disk is made")
-
-
-def _discarded(o: Observed) -> dict[str, Any]:
-    ended = o.discarding is not None and isinstance(o.discarding, Succeeded | Failed)
-    return {"discarding": None} if ended or o.old_place is None else {}
-
-
-def _discard(o: Observed) -> Plan:
-    """Best effort: what a lost host keeps is garbage, known by its sidecar."""
-    old = o.volume.status.discarding
-    if old is None or o.old_place is None:
-        return Plan()
-    operation = OperationIds.delete_volume(old.storage_id)
-    if isinstance(o.discarding, Succeeded | Failed):
-        return Plan(afterwards=(Settle(operation),))
-    if o.old_place.host is None:
-        return Plan()
-    request = DeleteVolume(
-        id=operation, location=old.location, storage_id=old.storage_id, trash_seconds=o.trash_seconds
-    )
-    return Plan(effects=(_ask(o, o.old_place, o.old_place.host, request),))
-
-
-def _removal(o: Observed) -> Plan:
-    if FINALIZER not in o.volume.metadata.finalizers:
-        return Plan()
-    if o.holder and not o.holder_given_up:
-        who = Blocker(
-            kind="VirtualMachine",
-            namespace=o.volume.metadata.namespace,
-            name=o.holder_name.rpartition("/")[2] or o.holder,
-        )
-        sentence = f"VirtualMachine {o.holder_name or o.holder} holds the volume: delete or halt it"
-        return Plan(
-            effects=(Record(o.raw, EventKind.WARNING, Reason.DELETION_BLOCKED, "Delete", sentence),),
-            status=_status(o, blocked(sentence), blockers=[who], blockers_total=1),
-        )
-    # A claim that was given up with its host has nobody left to give it back.
-    claim = (
-        [
-            Delete(
-                r.LEASE,
-                o.lease["metadata"]["name"],
-                o.lease["metadata"]["namespace"],
-                o.lease["metadata"]["uid"],
-            )
-        ]
-        if o.lease is not None and o.holder_given_up
-        else []
-    )
-    release = (*claim, RemoveFinalizer(r.VOLUME, o.raw, FINALIZER))
-    placement = o.volume.spec.placement
-    ours = placement is not None and placement.volume_uid == o.volume.metadata.uid
-    # The operation is asked for before the status says so.
-    begun = o.volume.status.storage_id is not None or o.creation is not None
-    if o.volume.spec.storage_id is None or not ours or not begun or o.place is None or not o.place.node_known:
-        # Nothing was made, or it belongs to another object, or its place is gone for good.
-        return Plan(effects=release)
-    operation = OperationIds.delete_volume(o.volume.spec.storage_id)
-    if o.given_up:
-        spec = o.place.location.spec
-        note = f"{spec.host or spec.pool} was given up: volumes/{o.volume.spec.storage_id} stays there, if it still exists"
-        told = Record(o.raw, EventKind.WARNING, Reason.ABANDONED, "Delete", note)
-        return Plan(effects=(told, *release), afterwards=(Settle(operation),))
-    match o.removal:
-        case Succeeded():
-            return Plan(effects=release, afterwards=(Settle(operation),))
-        case Failed(message=message):
-            return Plan(
-                status=_status(o, busy(Reason.OPERATION_FAILED, message)),
-                afterwards=(Settle(operation),),
-                again_after=o.base_seconds,
-            )
-    if o.place.host is None:
-        return Plan(
-            status=_status(
-                o, busy(Reason.WAITING_FOR_HOST, _host_awaited(o, o.place)), blockers=[], blockers_total=None
-            ),
-            again_after=HOST_AWAY_SECONDS,
-        )
-    request = DeleteVolume(
-        id=operation,
-        location=o.place.location.metadata.name,
-        storage_id=o.volume.spec.storage_id,
-        trash_seconds=o.trash_seconds,
-    )
-    return Plan(
-        effects=(_ask(o, o.place, o.place.host, request),),
-        status=_status(
-            o, busy(Reason.TERMINATING, "the disk is being removed"), blockers=[], blockers_total=None
-        ),
-    )
-
-
-def _host_awaited(o: Observed, place: Place) -> str:
-    metadata, spec = o.volume.metadata, place.location.spec
-    what = f"-n {metadata.namespace} volume {metadata.name}"
-    return "its host is not ready" + way_out(metadata.annotations, spec.host or spec.pool, what)
-
-
-def _ask(o: Observed, place: Place, host: str, operation: Operation) -> Ask:
-    metadata = o.volume.metadata
-    return Ask(
-        Request(
-            operation=operation,
-            mount=place.mount,
-            host=host,
-            owner=Key("Volume", metadata.namespace, metadata.name),
-            tolerations=tolerations_of(place.pool.spec.tolerations),
-        )
-    )
-
-
-def _owner(volume: Volume) -> Owner:
-    return Owner(namespace=volume.metadata.namespace, name=volume.metadata.name, uid=volume.metadata.uid)
-
-
-def _status(o: Observed, verdict: Verdict, **changes: Any) -> dict[str, Any]:
-    before = o.volume.status
-    return before.model_copy(
-        update={
-            "observed_generation": o.volume.metadata.generation,
-            "phase": _phase(o, verdict),
-            "conditions": conditions(
-                verdict, previous=before.conditions, generation=o.volume.metadata.generation, now=o.now
-            ),
-            "first_used_time": None,
-            **_discarded(o),
-            **changes,
-        }
-    ).to_dict()
-
-
-def _phase(o: Observed, verdict: Verdict) -> str:
-    if o.volume.deleting:
-        return "Terminating"
-    if verdict.stalled:
-        return "Lost" if verdict.reason is Reason.VOLUME_LOST else "Failed"
-    match verdict.reason:
-        case Reason.IN_USE:
-            return "InUse"
-        case Reason.BOUND:
-            return "Ready"
-        case Reason.PARENT_LOST:
-            return "WaitingForParent"
-        case Reason.WAITING_FOR_PARENT | Reason.CREATING:
-            return str(verdict.reason)
-        case _:
-            return "Pending"
