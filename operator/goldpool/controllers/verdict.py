@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from goldpool.api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from goldpool.planning.references import Users
 
-_MESSAGE_LIMIT = 1024
+MESSAGE_LIMIT = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def conditions(
 
 
 def _clip(message: str) -> str:
-    return message if len(message) <= _MESSAGE_LIMIT else message[: _MESSAGE_LIMIT - 1] + "…"
+    return message if len(message) <= MESSAGE_LIMIT else message[: MESSAGE_LIMIT - 1] + "…"
 
 
 def timestamp(moment: datetime) -> str:

@@ -306,6 +306,47 @@ def test_a_new_spec_or_retry_value_clears_what_failed(change: str) -> None:
     assert field(found, "restarts") == (4 if change == "spec" else None)
 
 
+CONFLICT = "volumes/v-aaaaaaaa exists already: no volume of ours; nothing was touched"
+
+
+def in_conflict(machine: Obj | None = None) -> Obj:
+    """The name on disk is somebody else's."""
+    return failed("VolumeConflict", stalled=True, machine=machine)
+
+
+def test_a_name_that_is_taken_stops_the_machine_and_the_remedy_is_named() -> None:
+    found = plan(with_root(in_conflict(), placement=PLACED))
+    assert (found.effects, is_stalled(found)) == ((), True)
+    assert RETRY_ANNOTATION in message(found)
+    assert "delete" in message(found)
+
+
+@pytest.mark.parametrize("change", ["spec", "annotation"])
+def test_a_new_spec_or_retry_value_binds_it_anew_at_once(change: str) -> None:
+    machine = a_machine(generation=2, status={"plannedGeneration": 1})
+    if change == "annotation":
+        machine = a_machine(annotations={RETRY_ANNOTATION: "now"})
+    found = plan(with_root(in_conflict(machine), machine, placement=PLACED))
+    assert only(found, Bind).bound.spec.storage_id != "v-aaaaaaaa"
+    assert field(found, "avoid") == [], "the place was not at fault: it may be chosen again"
+    assert not is_stalled(found)
+
+
+@pytest.mark.parametrize("failure", ["TemplateFailed", "SizeTooSmall"])
+def test_what_no_other_place_can_mend_is_not_tried_again(failure: str) -> None:
+    machine = a_machine(annotations={RETRY_ANNOTATION: "now"})
+    found = plan(with_root(failed(failure, machine=machine), machine, placement=PLACED))
+    assert (effects_of(found, Bind), is_stalled(found)) == ([], True)
+
+
+@pytest.mark.parametrize("reason_before", ["VolumeFailed", "VolumeNameTaken"])
+def test_the_volumes_disappearance_gets_a_stalled_machine_going(reason_before: str) -> None:
+    machine = a_machine(status={"phase": "Failed", "conditions": a_stalled(reason_before)})
+    found = plan(observed(machine, a_disk(None)))
+    assert names(found) == ["Create"]
+    assert not is_stalled(found)
+
+
 # -- volumes, host, pause
 
 

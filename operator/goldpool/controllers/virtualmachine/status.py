@@ -31,7 +31,8 @@ class Draft:
             fields |= {"avoid": [], "plans": None}
             if retry != status.retry:
                 fields |= {"restarts": None}
-        return cls(o, fields, reset=again and had_failed)
+        failing = any(d.volume is not None and d.volume.status.failure is not None for d in o.disks)
+        return cls(o, fields, reset=again and (had_failed or failing))
 
     def get(self, name: str) -> Any:
         return self._fields[name] if name in self._fields else getattr(self._o.machine.status, name)

@@ -9,7 +9,7 @@ from goldpool.api.virtualmachine import RejectionCount
 from goldpool.api.volume import DISCARDS_KEPT
 from goldpool.controllers.landscape import Bind
 from goldpool.controllers.naming import MADE_FOR_ANNOTATION, RETRY_ANNOTATION, storage_id
-from goldpool.controllers.verdict import busy, seconds_since, stalled, timestamp
+from goldpool.controllers.verdict import MESSAGE_LIMIT, busy, seconds_since, stalled, timestamp
 from goldpool.controllers.virtualmachine.effects import claim_lease, ensure_root, mark_used, release_claims
 from goldpool.controllers.virtualmachine.observed import DiskView, Observed
 from goldpool.controllers.virtualmachine.places import (
@@ -107,13 +107,22 @@ def heed_failures(o: Observed, draft: Draft) -> Plan | None:
         if disk.volume is None or not failed_where_bound(disk):
             continue
         status = disk.volume.status
-        if status.failure in {"TemplateFailed", "SizeTooSmall"} or is_permanent(disk):
-            message = message_of(status.conditions) or status.failure or ""
+        message = f"Volume {disk.volume_name}: {message_of(status.conditions) or status.failure}"
+        if status.failure in {"TemplateFailed", "SizeTooSmall"}:
             reason = Reason.TEMPLATE_FAILED if status.failure == "TemplateFailed" else Reason.VOLUME_FAILED
+            return Plan(status=draft.status(stalled(reason, message), "Failed"))
+        if is_permanent(disk) and not draft.reset:
+            # Under another name, or elsewhere, it may be made; that a person must want.
+            remedy = f"set a new value of {RETRY_ANNOTATION} to have the disk made anew, or delete the volume"
             return Plan(
-                status=draft.status(stalled(reason, f"Volume {disk.volume_name}: {message}"), "Failed")
+                status=draft.status(stalled(Reason.VOLUME_FAILED, _with_remedy(message, remedy)), "Failed")
             )
     return None
+
+
+def _with_remedy(message: str, remedy: str) -> str:
+    """Within what a condition's message holds."""
+    return f"{message[: MESSAGE_LIMIT - len(remedy) - 2]}; {remedy}"
 
 
 def heed_plans(o: Observed, draft: Draft) -> Plan | None:
