@@ -1,4 +1,4 @@
-"""kubectl-goldpool: what people ask of Goldpool beyond `kubectl get` and `kubectl apply`. Imports api and kube only."""
+"""kubectl-goldpool: what people ask of Goldpool beyond `kubectl get` and `kubectl apply`. Imports api, planning and kube."""
 
 from goldpool.cli.command import main
 

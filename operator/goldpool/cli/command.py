@@ -7,13 +7,23 @@ import click
 from goldpool import __version__
 from goldpool.cli.commands.completion import completion
 from goldpool.cli.commands.console import console
+from goldpool.cli.commands.explain import explain
 from goldpool.cli.commands.release import release
 from goldpool.cli.commands.restart import restart
 from goldpool.cli.commands.start import start
 from goldpool.cli.commands.stop import stop
 from goldpool.cli.commands.tree import tree
 
-COMMANDS: Final[tuple[click.Command, ...]] = (tree, start, stop, restart, console, release, completion)
+COMMANDS: Final[tuple[click.Command, ...]] = (
+    tree,
+    explain,
+    start,
+    stop,
+    restart,
+    console,
+    release,
+    completion,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,7 +1,6 @@
 """Where a machine's disks and their parents go: pure, deterministic for a seed, explained when nothing fits."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
 from goldpool.planning.allocators import (
     Allocator,
@@ -49,7 +48,6 @@ __all__ = [
     "firstfit",
     "firstfitleastconsumed",
     "place",
-    "place_volume",
     "random",
     "userdispersing",
 ]
@@ -90,30 +88,29 @@ def place(
     return Placement(disks, _hosts(solution, feasible))
 
 
-def place_volume(
-    disk: DiskWish,
-    hosts: Sequence[HostView],
+def objections_of(
+    wish: MachineWish, hosts: Sequence[HostView], locations: Sequence[LocationView]
+) -> dict[str, Rejection]:
+    """Why each host that may not run the machine may not."""
+    host_ask = HostAsk(wish, _anchors(wish, locations))
+    return {h.name: r for h in hosts if (r := reject_host(h, host_ask)) is not None}
+
+
+def candidates_of(
+    wish: MachineWish,
+    feasible: frozenset[str],
+    objections: Mapping[str, Rejection],
     locations: Sequence[LocationView],
     parents: Sequence[ParentView],
     *,
     seed: int,
-    avoid: Avoid = Avoid(),  # noqa: B008 - frozen
-    unknown_parent_bytes: int = 0,
-    namespace: str = "",
-    allocator: Allocator = firstfitleastconsumed,
-) -> DiskPlacement | Unplaceable:
-    """A place for one volume that no machine asks for yet: the same filters, over the pool and host it names.
-
-    The host is ``""`` on a Shared pool, where any host will do.
-    """
-    wish = MachineWish(
-        disks=(replace(disk, host=disk.host or None),),
-        avoid=avoid,
-        namespace=namespace,
-        unknown_parent_bytes=unknown_parent_bytes,
-    )
-    found = place(wish, hosts, locations, parents, seed=seed, allocator=allocator)
-    return found.disks[0] if isinstance(found, Placement) else found
+    allocator: Allocator,
+) -> Candidates:
+    known = by_place(parents)
+    asks = [
+        Ask(disk, wish.avoid, feasible, objections, known, wish.unknown_parent_bytes) for disk in wish.disks
+    ]
+    return Candidates(wish, asks, locations, known, seed=seed, allocator=allocator)
 
 
 def _anchors(wish: MachineWish, locations: Sequence[LocationView]) -> tuple[Anchor, ...]:

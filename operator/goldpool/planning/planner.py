@@ -16,8 +16,17 @@ from goldpool.planning.allocators import Allocator, firstfitleastconsumed
 from goldpool.planning.identity import location_name
 from goldpool.planning.index import Index
 from goldpool.planning.ledger import Ledger, VolumeKey
-from goldpool.planning.placement import MachineWish, Placement, Unplaceable, place
+from goldpool.planning.placement import (
+    MachineWish,
+    Placement,
+    Rejection,
+    Unplaceable,
+    candidates_of,
+    objections_of,
+    place,
+)
 from goldpool.planning.references import template_of
+from goldpool.planning.search import Candidates
 from goldpool.planning.snapshot import (
     LocationFacts,
     NodeView,
@@ -187,6 +196,20 @@ class Planner:
             seed=seed,
             allocator=self.allocator,
         )
+
+    def candidates(
+        self, wish: MachineWish, *, seed: int, tolerations: list[Toleration]
+    ) -> tuple[dict[str, Rejection], Candidates]:
+        """Why each host that may not run the machine may not, and every location judged, for ``standings``."""
+        self.settle()
+        hosts, locations = self.index.hosts(tolerations), [*self.index.locations]
+        objections = objections_of(wish, hosts, locations)
+        feasible = frozenset(h.name for h in hosts) - objections.keys()
+        parents = [*self.index.parents.values()]
+        found = candidates_of(
+            wish, feasible, objections, locations, parents, seed=seed, allocator=self.allocator
+        )
+        return objections, found
 
 
 def _question(wish: MachineWish, tolerations: list[Toleration]) -> object:

@@ -63,6 +63,29 @@ _PHRASES: Final[dict[RejectionReason, tuple[str, str]]] = {
 }  # fmt: skip
 
 
+REMEDIES: Final[dict[RejectionReason, str]] = {
+    RejectionReason.WRONG_POOL: "change the volume's spec.placement, which names another pool",
+    RejectionReason.POOL_DISABLED: "set the pool's spec.state to Enabled",
+    RejectionReason.LOCATION_NOT_READY: "see kubectl describe gloc; planning goes on as soon as the location is ready",
+    RejectionReason.HOST_NOT_READY: "bring the node back, or label another one for the pool",
+    RejectionReason.HOST_CORDONED: "kubectl uncordon the node",
+    RejectionReason.HOST_TAINTED: "add the taint to spec.tolerations, or remove it from the node",
+    RejectionReason.NODE_SELECTOR_MISMATCH: "change spec.nodeSelector, or label the node",
+    RejectionReason.OUT_OF_REACH: "label a node so that it reaches all pools the machine needs",
+    RejectionReason.WITHOUT_TAGS: "tag the pool, or ask for fewer poolTags",
+    RejectionReason.AVOIDED: "set a new value of goldpool.io/retry on the machine, which clears status.avoid",
+    RejectionReason.USED_LIMIT: "free space there, or raise the pool's capacity.usedLimitPercent",
+    RejectionReason.ALLOCATED_LIMIT: "ask for less, delete volumes, or raise overprovisioningPercent or "
+    "allocatedLimitPercent",
+    RejectionReason.IOPS: "ask for fewer IOPS, or raise the pool's capacity.iops",
+    RejectionReason.NO_ROOM_FOR_PARENT: "delete unused parents' templates, or give the golden pool more room",
+    RejectionReason.NO_GOLDEN_POOL: "give these hosts a golden pool, or one that has room",
+    RejectionReason.NO_ORDINARY_POOL: "give these hosts an ordinary pool that fits",
+    RejectionReason.NOT_TOGETHER: "give one host room for all disks, or attach fewer",
+}
+"""What would change the answer, for a person."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rejection:
     """One candidate's first objection. ``location`` is a location's name, or a host's where hosts are the candidates;

@@ -30,6 +30,7 @@ class Choice:
     order: tuple[Key, str, str]
     location: LocationView
     parent_location: LocationView | None
+    offer: Offer
 
     @property
     def locations(self) -> tuple[LocationView, ...]:
@@ -119,6 +120,10 @@ class Candidates:
         found = [self._choice(ask, i, g) for i in ordinary for g in golden]
         return sorted(found, key=lambda choice: choice.order)
 
+    @property
+    def hosts(self) -> list[str]:
+        return sorted(self._reach)
+
     def _alike(self) -> list[list[str]]:
         """Hosts that reach the same fitting locations have the same solutions: with Shared pools that is one group."""
         groups: defaultdict[tuple[int, ...], list[str]] = defaultdict(list)
@@ -143,7 +148,7 @@ class Candidates:
             shuffled=tuple(drawn(point(n), self._salt) for n in (host, location.pool, at.pool if at else "")),
         )
         order = (self._allocator(offer), location.name, "" if at is None else at.name)
-        return Choice(order, location, at)
+        return Choice(order, location, at, offer)
 
     def _together(self, choices: list[list[Choice]]) -> tuple[Choice, ...] | None:
         """The first combination, in rank order, that holds all limits with the earlier disks' bytes counted."""

@@ -17,7 +17,6 @@ from goldpool.planning.placement import (
     Unplaceable,
     firstfit,
     firstfitleastconsumed,
-    place_volume,
     random,
     userdispersing,
 )
@@ -270,25 +269,19 @@ def test_equals_are_shuffled_by_the_seed_and_by_nothing_else() -> None:
     assert len({host(n) for n in range(20)}) > 3
 
 
-def test_a_volume_is_bound_at_once_to_the_pool_and_host_it_names() -> None:
+def test_a_disk_goes_to_the_pool_and_host_it_names() -> None:
     locations = [
         a_location(host=h, allocated_bytes=n * 100) for n, h in enumerate(("node-1", "node-2", "node-3"))
     ]
-    hosts = [a_host(f"node-{i}") for i in (1, 2, 3)]
-    wish = a_disk("data", pool="std-a", host="node-3")
-    assert place_volume(wish, hosts, locations, [], seed=0) == DiskPlacement(
-        "data", "std-a.node-3", "std-a", "node-3"
-    )
-    full = [replace(loc, free_bytes=0) for loc in locations]
-    answer = place_volume(wish, hosts, full, [], seed=0)
-    assert isinstance(answer, Unplaceable)
+    wish = a_wish(a_disk("data", pool="std-a", host="node-3"))
+    assert placed(plan(wish, locations)).disks == (DiskPlacement("data", "std-a.node-3", "std-a", "node-3"),)
+    answer = refused(plan(wish, [replace(loc, free_bytes=0) for loc in locations]))
     assert {r.location: r.reason for r in answer.rejections}["std-a.node-3"] == RejectionReason.USED_LIMIT
 
 
-def test_a_volume_on_a_shared_pool_names_no_host() -> None:
-    shared = a_shared_location()
-    found = place_volume(a_disk("data", pool="nfs", host=""), [a_host()], [shared], [], seed=0)
-    assert found == DiskPlacement("data", "nfs.", "nfs", "")
+def test_a_disk_on_a_shared_pool_names_no_host() -> None:
+    found = placed(plan(a_wish(a_disk("data", pool="nfs")), [a_shared_location()]))
+    assert found.disks == (DiskPlacement("data", "nfs.", "nfs", ""),)
 
 
 @pytest.mark.parametrize(
