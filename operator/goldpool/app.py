@@ -15,6 +15,7 @@ import structlog
 from goldpool import __version__
 from goldpool.controllers.census import Census
 from goldpool.controllers.landscape import Bind, Landscape
+from goldpool.controllers.leaving import Leaving
 from goldpool.controllers.milestones import Milestones
 from goldpool.controllers.naming import LABEL_MANAGED, MANAGED_BY
 from goldpool.controllers.parent import ParentController
@@ -96,7 +97,7 @@ def register(engine: Engine, world: World) -> Landscape:
         VolumeController(world, landscape),
         VirtualMachineController(world, landscape),
     ):
-        engine.register(controller)
+        engine.register(Leaving(controller, world.kube, world.cache))
 
     async def bind(effect: Bind) -> None:
         world.cache.observe_write(r.VOLUME, await landscape.execute(world.kube, effect))
