@@ -48,8 +48,8 @@ class Settings(BaseModel):
     log_format: str = Field(default="auto", pattern="^(auto|json|console)$")
     trash_seconds: int = Field(default=3600, ge=0)
     workers: int = Field(default=32, ge=1)
-    api_qps: int = Field(default=300, ge=1)
-    api_burst: int = Field(default=600, ge=1)
+    api_qps: int = Field(default=500, ge=1)
+    api_burst: int = Field(default=1000, ge=1)
     health_port: int = 8080
     sweep_seconds: int = Field(default=300, ge=1)
     probe_seconds: int = Field(default=300, ge=1, description="between looks at an idle location")

@@ -17,6 +17,8 @@ class Sight:
 
     def __init__(self, api: Api, kind: str, namespace: str, question: Question) -> None:
         self._api, self._kind, self._namespace, self._question = api, kind, namespace, question
+        self.changes = 0
+        """Writes that changed something, of whoever it was; a creation is none."""
         self._seen: dict[str, float] = {}
         self._changed = threading.Condition()
         self._ended = threading.Event()
@@ -65,6 +67,7 @@ class Sight:
         obj, now = event["object"], time.monotonic()
         self._version = obj["metadata"]["resourceVersion"]
         name = obj["metadata"]["name"]
+        self.changes += event["type"] == "MODIFIED"
         if event["type"] != "DELETED" and name not in self._seen and self._question(obj):
             with self._changed:
                 self._seen[name] = now

@@ -18,7 +18,7 @@ from tests.bench.measured import MeasuredOperator
 from tests.e2e import tidy
 from tests.e2e.api import SYSTEM_NAMESPACE, Api
 from tests.e2e.builders import every_path
-from tests.e2e.deployment import NAME, scaled_to_zero
+from tests.e2e.deployment import scaled_to_zero
 from tests.e2e.nodes import ROOT, Nodes
 from tests.e2e.server import Images, serving
 from tests.e2e.site import Site
@@ -71,8 +71,7 @@ def standing() -> Iterator[Stage]:
         lock = stack.enter_context(Path("/run/goldpool-e2e.lock").open("w"))
         fcntl.flock(lock, fcntl.LOCK_EX)  # tests use the same disks
         api, nodes = Api(), Nodes(layout.state_file)
-        if api.get("Deployment", NAME, SYSTEM_NAMESPACE) is None:
-            _make("chart")
+        _make("chart")  # of this tree, as the operator: its CRDs, and its images for Jobs and machines
         tidy.wipe(nodes, every_path())
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="goldpool-bench-")))
         images = stack.enter_context(serving(os.environ["GOLDPOOL_HOST_IP"], nodes))

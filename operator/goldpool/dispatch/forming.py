@@ -48,7 +48,7 @@ def form_batch(
     waiting: Sequence[Entry], in_flight: Iterable[Claims], limits: Limits, gather: float, now: float
 ) -> Batch:
     """In the order asked. The first that may start decides which others can come along; a full batch is due at once,
-    another one when its oldest operation has waited for ``gather`` seconds."""
+    another one when its oldest operation has waited for ``gather`` seconds, and in a burst when that is over."""
     batch, taken = Batch(), _Taken(in_flight)
     size, full = 0, False
     for entry in waiting:
@@ -74,9 +74,16 @@ def form_batch(
     if batch.entries:
         first = batch.entries[0]
         at_once = full or first.group != 0
-        batch.due_at = now if at_once else first.asked_at + gather
+        batch.due_at = now if at_once else _gathered_at(batch.entries, limits, gather)
         batch.times.append(batch.due_at)
     return batch
+
+
+def _gathered_at(entries: Sequence[Entry], limits: Limits, gather: float) -> float:
+    first, last = entries[0].asked_at, max(entry.asked_at for entry in entries)
+    if len(entries) < limits.burst_operations:
+        return first + gather
+    return max(first + gather, min(last + limits.burst_quiet_seconds, first + limits.burst_seconds))
 
 
 def _go_together(first: Entry, other: Entry) -> bool:

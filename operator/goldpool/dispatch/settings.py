@@ -15,6 +15,13 @@ class Limits:
     """What is asked within this time goes into the same Job."""
     second_gather_seconds: float = 0.2
     """The same while another Job of that location and host is in flight: more Jobs of one operation are slower."""
+    burst_operations: int = 16
+    """So many waiting for one Job are a burst: it goes on gathering while they keep coming, so that a thousand Volumes
+    take a handful of Jobs instead of two a second."""
+    burst_quiet_seconds: float = 0.3
+    """A burst has ended when nothing was asked for this long,"""
+    burst_seconds: float = 4.0
+    """and its first operation waits no longer than this."""
     fetches_per_host: int = 2
     fetches_per_pool: int = 4
     fetches: int = 16

@@ -139,6 +139,10 @@ class KubeClient:
             for meta in (item["metadata"] for item in items)
         }
 
+    async def is_served(self, resource: Resource) -> None:
+        """Raises what a list of it would raise, for the price of one object."""
+        await self._read(Call("GET", _path(resource), {"limit": "1"}))
+
     async def list_names(self, resource: Resource, namespace: str = "") -> dict[Key, str]:
         """Keys and UIDs of all objects."""
         return {key: head.uid for key, head in (await self.list_heads(resource, namespace)).items()}

@@ -21,12 +21,14 @@ import structlog
 from goldpool.kube.cache import Cache
 from goldpool.kube.client import KubeClient
 from goldpool.kube.kopf_profile import event_only_settings
-from goldpool.kube.port import KubeError, Obj, Resource
+from goldpool.kube.port import Key, KubeError, Obj, Resource, key_of
 from goldpool.kube.sweep import Sweeper
 
 _BATCH: Final = 200
 _POLL: Final = 0.5
 _LONGEST_BACKOFF: Final = 30.0
+_SILENT: Final = 5.0
+"""Seconds without a word of kopf's first list after which it is taken for complete."""
 _STOP: Final = 3.0
 """Seconds that a stopping kopf is waited for. It only listens: nothing is lost if it takes longer."""
 
@@ -38,8 +40,10 @@ Delivery = tuple[Resource, str | None, Obj]
 
 
 class KopfSource:
-    """After ``synced`` the cache covers everything that one list of each kind showed, made after kopf began. If kopf
-    ends (an unknown error in a watch, a CRD taken away), it is started again, and what it missed is swept.
+    """After ``synced`` the cache covers everything that one list of each kind showed; what changes from then on comes from
+    kopf. That list is our own, made before kopf begins: kopf takes many times as long for its first one, says nothing of
+    its end, and only what changed in between is news in it. If kopf ends (an unknown error in a watch, a CRD taken
+    away), it is started again after another list, and what vanished before it heard anything is swept.
 
     ``namespaces`` empty means the whole cluster; cluster-scoped kinds are served in any case.
     """
@@ -64,6 +68,8 @@ class KopfSource:
         self._heard_at = clock()
         self._inbox: collections.deque[Delivery] = collections.deque()
         self._inbox_open = False
+        self._awaited: set[tuple[Resource, Key]] | None = None
+        """What our list showed and kopf's first one has yet to bring; None when that one is through."""
         self._lock = threading.Lock()
         for resource in self.resources:
             cache.add_scope(resource, self._covers)
@@ -77,6 +83,7 @@ class KopfSource:
         failures = 0
         while True:
             await self._until_served()
+            await self._list()
             started = self._clock()
             await self._run_kopf()
             failures = 0 if self._clock() - started > 60.0 else failures + 1
@@ -88,7 +95,7 @@ class KopfSource:
     async def _run_kopf(self) -> None:
         loop = asyncio.get_running_loop()
         thread = _KopfThread(self._registry(loop), self._namespaces, loop)
-        syncing = loop.create_task(self._sync(), name="kopf sync")
+        syncing = loop.create_task(self._first_list_of_kopf(), name="kopf's first list")
         try:
             await asyncio.shield(thread.ended)
         finally:
@@ -101,36 +108,49 @@ class KopfSource:
         for resource in self.resources:
             while True:
                 try:
-                    await self._client.list_names(resource)
+                    await self._client.is_served(resource)
                     break
                 except KubeError as error:
                     log.warning("kind is not served yet", kind=resource.kind, error=error.message)
                     await asyncio.sleep(2.0)
 
-    async def _sync(self) -> None:
-        """kopf does not tell us that its first list is through, so each kind is compared with a list of names, made
-        anew each time, since what was deleted meanwhile never arrives."""
+    async def _list(self) -> None:
+        self._awaited = set()
         for resource in self.resources:
-            while not await self._caught_up(resource):  # noqa: ASYNC110 (the other side is the server)
+            while not await self._fill(resource):  # noqa: ASYNC110 (the other side is the server)
                 await asyncio.sleep(_POLL)
-        log.info("kopf synced", objects={r.kind: self._cache.count(r) for r in self.resources})
+        log.info("kopf's kinds listed", objects={r.kind: self._cache.count(r) for r in self.resources})
         self.synced.set()
-        for resource in self.resources:
-            self._sweeper.request(resource)  # after a restart of kopf: what vanished meanwhile
 
-    async def _caught_up(self, resource: Resource) -> bool:
+    async def _fill(self, resource: Resource) -> bool:
+        assert self._awaited is not None
         try:
-            listed = await self._client.list_names(resource)
+            objects, _ = await self._client.list_with_version(resource)
         except KubeError as error:
-            log.warning("list of names failed", kind=resource.kind, error=error.message)
+            log.warning("list failed", kind=resource.kind, error=error.message)
             return False
-        if self._namespaces:
-            listed = {k: uid for k, uid in listed.items() if self._serves(k.namespace)}
-        cached = (self._cache.at(resource, key) for key in listed)
-        return all(
-            obj is not None and obj["metadata"]["uid"] == uid
-            for obj, uid in zip(cached, listed.values(), strict=True)
-        )
+        initial = not self.synced.is_set()
+        for number, obj in enumerate(objects):
+            if self._covers(obj):
+                self._awaited.add((resource, key_of(resource, obj)))
+                self._cache.upsert(resource, obj, initial=initial)
+            if number % _BATCH == 0:
+                await asyncio.sleep(0)
+        return True
+
+    async def _first_list_of_kopf(self) -> None:
+        """Until kopf has told all that we listed, or, because the rest has vanished meanwhile, nothing for a while."""
+        assert self._awaited is not None
+        left, since = len(self._awaited), self._clock()
+        while self._awaited:
+            await asyncio.sleep(_POLL)
+            if len(self._awaited) != left:
+                left, since = len(self._awaited), self._clock()
+            elif self._clock() - since > _SILENT:
+                break
+        self._awaited = None
+        for resource in self.resources:
+            self._sweeper.request(resource)  # what vanished between the two lists, or while kopf was down
 
     def _covers(self, obj: Obj) -> bool:
         return self._serves(obj["metadata"].get("namespace", ""))
@@ -154,9 +174,11 @@ class KopfSource:
         if event_type == "DELETED":
             self._cache.remove(resource, obj)
             return
-        synced = self.synced.is_set()
-        self._cache.upsert(resource, obj, initial=event_type is None and not synced)
-        if event_type is None and synced:
+        first = self._awaited is not None
+        if self._awaited is not None:
+            self._awaited.discard((resource, key_of(resource, obj)))
+        self._cache.upsert(resource, obj, initial=event_type is None and first)
+        if event_type is None and not first:
             self._sweeper.request(resource)  # kopf listed anew, and says nothing of what is gone
 
     # --- kopf's loop

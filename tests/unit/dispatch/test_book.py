@@ -47,6 +47,40 @@ def end(book: Book, start: Start, now: float, **report: object) -> None:
     book.ended(start.record.name, a_report(len(start.requests), **report), now)  # type: ignore[arg-type]
 
 
+MANY = LIMITS.burst_operations
+
+
+def test_a_burst_is_gathered_until_it_ends() -> None:
+    book = a_book(*(a_blank(f"v-{n}") for n in range(MANY)))
+    nearly = LIMITS.burst_quiet_seconds * 0.9
+    over = nearly + LIMITS.burst_quiet_seconds
+    assert book.take(nearly) == []
+    book.ask(a_request(a_blank("v-late")), nearly)
+    assert book.take(over * 0.99) == []
+    assert book.next_time(nearly) == pytest.approx(over)
+    assert [len(start.requests) for start in book.take(over)] == [MANY + 1]
+
+
+def test_a_burst_that_does_not_end_waits_no_longer_than_that() -> None:
+    book = a_book(*(a_blank(f"v-{n}") for n in range(MANY)))
+    now, asked = 0.0, MANY
+    while now + 0.1 < LIMITS.burst_seconds:
+        now, asked = now + 0.1, asked + 1
+        book.ask(a_request(a_blank(f"v-{asked}")), now)
+        assert book.take(now) == []
+    assert [len(start.requests) for start in book.take(LIMITS.burst_seconds)] == [asked]
+
+
+def test_a_full_job_does_not_wait_for_the_end_of_its_burst() -> None:
+    book = a_book(*(a_blank(f"v-{n}") for n in range(LIMITS.operations)))
+    assert [len(start.requests) for start in book.take(0.0)] == [LIMITS.operations]
+
+
+def test_fewer_than_a_burst_wait_for_nobody() -> None:
+    book = a_book(*(a_blank(f"v-{n}") for n in range(MANY - 1)))
+    assert [len(start.requests) for start in book.take(LIMITS.gather_seconds)] == [MANY - 1]
+
+
 def test_what_is_asked_together_goes_together() -> None:
     book = a_book(*(a_blank(f"v-{n}") for n in range(5)))
     assert [len(start.requests) for start in book.take(LATER)] == [5]
