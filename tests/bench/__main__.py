@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from tests.bench import figures, machine, machines, passes, startup, volumes
+from tests.bench import figures, machine, machines, passes, planner, startup, volumes
 from tests.bench.figures import Figure
 from tests.bench.stage import Stage, standing
 
@@ -20,7 +20,8 @@ ON_THE_CLUSTER: Final[Mapping[str, Callable[[Stage], list[Figure]]]] = {
     "passes": passes.measure,
     "startup": startup.measure,
 }
-PARTS: Final = (*ON_THE_CLUSTER,)
+BY_ITSELF: Final[Mapping[str, Callable[[], list[Figure]]]] = {"planner": planner.measure}
+PARTS: Final = (*BY_ITSELF, *ON_THE_CLUSTER)
 
 
 def main() -> int:
@@ -52,9 +53,13 @@ def _run(parts: tuple[str, ...]) -> tuple[list[Figure], dict[str, float]]:
         print(f"--- {part}: {took:.0f} s, load {loads[part]} at its start\n{figures.table(measured)}\n",
               file=sys.stderr, flush=True)  # fmt: skip
 
-    with standing() as stage:
-        for part in parts:
-            note(part, partial(ON_THE_CLUSTER[part], stage))
+    for part in parts:
+        if part in BY_ITSELF:
+            note(part, BY_ITSELF[part])
+    if on_the_cluster := [part for part in parts if part in ON_THE_CLUSTER]:
+        with standing() as stage:
+            for part in on_the_cluster:
+                note(part, partial(ON_THE_CLUSTER[part], stage))
     return found, loads
 
 
