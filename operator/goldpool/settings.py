@@ -45,6 +45,9 @@ class Settings(BaseModel):
     allowed_priority_classes: Annotated[tuple[str, ...], BeforeValidator(_comma_list)] = Field(
         default=(), description="what a machine's spec.priorityClassName may be"
     )
+    allowed_tolerations: Annotated[tuple[str, ...], BeforeValidator(_comma_list)] = Field(
+        default=(), description="keys of taints that a machine's spec.tolerations may name; * is all"
+    )
     log_format: str = Field(default="auto", pattern="^(auto|json|console)$")
     trash_seconds: int = Field(default=3600, ge=0)
     workers: int = Field(default=32, ge=1)

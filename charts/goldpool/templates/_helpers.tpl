@@ -105,6 +105,7 @@ GOLDPOOL_API_BURST: {{ int64 .Values.api.burst | quote }}
 GOLDPOOL_HEALTH_PORT: "8080"
 GOLDPOOL_JOB_PRIORITY_CLASS: {{ include "goldpool.priorityClass" (list . "storage" .Values.priorityClasses.storage) | quote }}
 GOLDPOOL_POD_PRIORITY_CLASS: {{ include "goldpool.priorityClass" (list . "machines" .Values.priorityClasses.machines) | quote }}
+GOLDPOOL_ALLOWED_TOLERATIONS: {{ join "," .Values.allowedTolerations | quote }}
 GOLDPOOL_ALLOWED_PRIORITY_CLASSES: {{ join "," .Values.priorityClasses.allowed | quote }}
 {{- end }}
 

@@ -79,6 +79,7 @@ class Reason(StrEnum):
     VOLUME_FAILED = "VolumeFailed"
     SIZE_TOO_SMALL = "SizeTooSmall"
     PRIORITY_CLASS_NOT_ALLOWED = "PriorityClassNotAllowed"
+    TOLERATION_NOT_ALLOWED = "TolerationNotAllowed"
     START_FAILED = "StartFailed"
     GUEST_PAUSED = "GuestPaused"
     STORAGE_PAUSED = "StoragePaused"
@@ -142,6 +143,7 @@ EXPLANATIONS: Final[dict[Reason, str]] = {
     Reason.VOLUME_RESTORED: "The object was restored from a backup: its disk belongs to the object it was made for.",
     Reason.VOLUME_FAILED: "The disk could not be made.",
     Reason.SIZE_TOO_SMALL: "The disk must not be smaller than its template's virtual size.",
+    Reason.TOLERATION_NOT_ALLOWED: "An administrator has not allowed machines to tolerate that taint.",
     Reason.PRIORITY_CLASS_NOT_ALLOWED: "An administrator has not allowed machines to name that priority class.",
     Reason.START_FAILED: "The pod could not start the guest; another place is tried.",
     Reason.GUEST_PAUSED: "QEMU does not say that the guest runs, and not why.",

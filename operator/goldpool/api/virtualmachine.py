@@ -92,7 +92,8 @@ class VirtualMachineSpec(ApiModel):
         dict[str, Annotated[str, StringConstraints(max_length=63)]], Field(max_length=16)
     ] = Field(default={}, description="Labels a node must carry to run the machine.")
     tolerations: Annotated[list[Toleration], ListAtomic(), Field(max_length=16)] = Field(
-        default=[], description="Taints the machine tolerates."
+        default=[],
+        description="Taints the machine tolerates: those whose keys the chart's allowedTolerations lists.",
     )
     priority_class_name: (
         Annotated[str, StringConstraints(max_length=253, pattern=SUBDOMAIN_PATTERN)] | None

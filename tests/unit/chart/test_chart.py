@@ -86,6 +86,7 @@ VALUE_SETS: dict[str, Document] = {
             "machines": {"ingressFrom": [{"podSelector": {"matchLabels": {"role": "proxy"}}}], "egressTo": []},
         },
         "priorityClasses": {"values": {"machines": -10}, "allowed": ["urgent"]},
+        "allowedTolerations": ["gpu", "team.example/own"],
         "commonLabels": {"team": "a"},
     },
     "cut off": {
@@ -173,6 +174,7 @@ def test_every_object_is_whole_and_named_once(values: Document) -> None:
         ({"networkPolicy": {"machines": {"ingress": []}}}, "ingress"),
         ({"priorityClasses": {"values": {"operator": 2000000000}}}, "priorityClasses"),
         ({"priorityClasses": {"allowed": ["Not A Name"]}}, "priorityClasses"),
+        ({"allowedTolerations": [""]}, "allowedTolerations"),
         ({"topologySpreadConstraints": [{"maxSkew": 0}]}, "topologySpreadConstraints"),
     ],
 )

@@ -124,6 +124,7 @@ def test_the_classes_are_those_that_exist(name: str, used: tuple[str, str, str])
 def test_what_tenants_may_name_reaches_the_operator() -> None:
     settings = Settings.from_environment(environment(VALUE_SETS["restricted"]))
     assert settings.allowed_priority_classes == ("urgent",)
+    assert settings.allowed_tolerations == ("gpu", "team.example/own")
 
 
 def test_a_spread_of_ones_own_replaces_the_charts() -> None:

@@ -35,6 +35,7 @@ PODS = PodSettings(
     service_account="goldpool-workload",
     priority_class="",
     allowed_priority_classes=(),
+    allowed_tolerations=(),
     cpu_allocation_ratio=10,
     memory_overhead_bytes=1 << 28,
     memory_per_disk_bytes=1 << 26,

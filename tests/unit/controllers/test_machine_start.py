@@ -94,6 +94,29 @@ def test_a_machine_names_only_priority_classes_that_are_allowed(
         assert not seen.effects
 
 
+@pytest.mark.parametrize(
+    ("keys", "allowed", "refused"),
+    [
+        ([], (), ""),
+        (["gpu"], ("gpu", "fast"), ""),
+        (["gpu", "other"], ("gpu",), "to tolerate other is not allowed here; allowed is one of gpu"),
+        ([""], ("gpu",), "to tolerate every taint is not allowed here"),
+        (["gpu"], (), "to tolerate gpu is not allowed here; allowed is none"),
+        (["", "gpu"], ("*",), ""),
+    ],
+)
+def test_a_machine_tolerates_only_what_is_allowed(
+    keys: list[str], allowed: tuple[str, ...], refused: str
+) -> None:
+    machine = a_machine(spec={"tolerations": [{"key": key, "operator": "Exists"} for key in keys]})
+    seen = plan(with_root(None, machine, pods=replace(PODS, allowed_tolerations=allowed)))
+    assert (reason(seen) == "TolerationNotAllowed") is bool(refused)
+    if refused:
+        assert refused in message(seen)
+        assert is_stalled(seen)
+        assert not seen.effects
+
+
 def test_a_root_volume_is_made_for_this_very_machine() -> None:
     root = {
         "templateRef": {"name": "debian-12"},

@@ -47,6 +47,7 @@ class VirtualMachineController:
             service_account=settings.service_account,
             priority_class=settings.pod_priority_class,
             allowed_priority_classes=settings.allowed_priority_classes,
+            allowed_tolerations=settings.allowed_tolerations,
             cpu_allocation_ratio=settings.cpu_allocation_ratio,
             memory_overhead_bytes=settings.memory_overhead_bytes,
             memory_per_disk_bytes=settings.memory_per_disk_bytes,

@@ -76,6 +76,8 @@ class PodSettings:
     priority_class: str
     """Of machines that name none; empty for none."""
     allowed_priority_classes: tuple[str, ...]
+    allowed_tolerations: tuple[str, ...]
+    """Keys of taints; ``*`` is all."""
     cpu_allocation_ratio: int
     memory_overhead_bytes: int
     memory_per_disk_bytes: int

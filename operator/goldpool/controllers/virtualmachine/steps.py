@@ -10,6 +10,7 @@ from goldpool.api.volume import DISCARDS_KEPT
 from goldpool.controllers.landscape import Bind
 from goldpool.controllers.naming import MADE_FOR_ANNOTATION, RETRY_ANNOTATION, storage_id
 from goldpool.controllers.verdict import MESSAGE_LIMIT, busy, seconds_since, stalled, timestamp
+from goldpool.controllers.virtualmachine.allowances import heed_allowances
 from goldpool.controllers.virtualmachine.effects import claim_lease, ensure_root, mark_used, release_claims
 from goldpool.controllers.virtualmachine.observed import DiskView, Observed
 from goldpool.controllers.virtualmachine.places import (
@@ -24,16 +25,6 @@ from goldpool.controllers.virtualmachine.status import Draft
 from goldpool.engine.plan import EventKind, Plan, Record
 from goldpool.planning.placement import Placement, Unplaceable
 from goldpool.planning.references import template_of
-
-
-def heed_priority_class(o: Observed, draft: Draft) -> Plan | None:
-    """Whoever may name any class may evict everybody else's pods."""
-    wanted, allowed = o.machine.spec.priority_class_name, o.pods.allowed_priority_classes
-    if wanted is None or wanted in allowed:
-        return None
-    choice = f"one of {', '.join(allowed)}" if allowed else "none, and that field is to be removed"
-    message = f"spec.priorityClassName: {wanted} is not allowed here; allowed is {choice}"
-    return Plan(status=draft.status(stalled(Reason.PRIORITY_CLASS_NOT_ALLOWED, message), "Failed"))
 
 
 def await_root(o: Observed, draft: Draft) -> Plan | None:
@@ -314,7 +305,7 @@ def _if_abandoned(o: Observed, disk: DiskView) -> str:
 
 
 STEPS: Final[tuple[Callable[[Observed, Draft], Plan | None], ...]] = (
-    heed_priority_class,
+    heed_allowances,
     await_root,
     await_attached,
     heed_failures,
