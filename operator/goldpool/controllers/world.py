@@ -17,7 +17,13 @@ from goldpool.api.storagepool import Scope, StoragePool
 from goldpool.api.template import Template
 from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.api.volume import Volume
-from goldpool.controllers.naming import ABANDON_ANNOTATION, LABEL_VM_UID, STOPPED_FINALIZER
+from goldpool.controllers.naming import (
+    ABANDON_ANNOTATION,
+    LABEL_VM_NAME,
+    LABEL_VM_NAMESPACE,
+    LABEL_VM_UID,
+    STOPPED_FINALIZER,
+)
 from goldpool.dispatch.dispatcher import Dispatcher
 from goldpool.engine.plan import Soon
 from goldpool.kube import resources as r
@@ -36,6 +42,8 @@ BY_PARENT: Final = "parent"
 BY_LOCATION: Final = "location"
 BY_HOST: Final = "host"
 BY_VOLUME: Final = "volume"
+BY_MACHINE: Final = "machine"
+BY_HOLDER: Final = "holder"
 
 
 class World:
@@ -212,6 +220,9 @@ def register_indices(cache: Cache) -> None:
     cache.add_index(r.STORAGE_LOCATION, BY_POOL, lambda o: _text(o, "spec", "pool"))
     cache.add_index(r.STORAGE_LOCATION, BY_HOST, lambda o: _text(o, "spec", "host"))
     cache.add_index(r.VIRTUAL_MACHINE, BY_VOLUME, volumes_named_by)
+    cache.add_index(r.VOLUME, BY_MACHINE, machine_of_volume)
+    cache.add_index(r.POD, BY_MACHINE, machine_of_pod)
+    cache.add_index(r.LEASE, BY_HOLDER, lambda o: _text(o, "metadata", "annotations", "goldpool.io/holder"))
     cache.add_index(
         r.VIRTUAL_MACHINE, BY_TEMPLATE, lambda o: _text(o, "spec", "rootVolume", "templateRef", "name")
     )
@@ -234,6 +245,21 @@ def volumes_named_by(machine: Obj) -> Iterable[str]:
 def soon_if_well(key: Key, obj: Obj | None) -> Key | Soon:
     """For what an object only counts: soon, unless it is going, when every user less may be the last one."""
     return key if obj is None or going(obj) else Soon(key)
+
+
+def machine_of_volume(volume: Obj) -> Iterable[str]:
+    """``namespace/name`` of the machine a raw root Volume was made for."""
+    name = (volume["metadata"].get("labels") or {}).get(LABEL_VM_NAME)
+    return (f"{volume['metadata'].get('namespace', '')}/{name}",) if name else ()
+
+
+def machine_of_pod(pod: Obj) -> Iterable[str]:
+    labels = pod["metadata"].get("labels") or {}
+    return (
+        (f"{labels[LABEL_VM_NAMESPACE]}/{labels.get(LABEL_VM_NAME, '')}",)
+        if LABEL_VM_NAMESPACE in labels
+        else ()
+    )
 
 
 def differs(change: Change, view: Callable[[Obj], object]) -> bool:

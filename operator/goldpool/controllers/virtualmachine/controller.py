@@ -9,6 +9,7 @@ from goldpool.controllers.backing import mount_of
 from goldpool.controllers.landscape import Landscape
 from goldpool.controllers.naming import LABEL_VM_NAME, LABEL_VM_NAMESPACE, LABEL_VM_UID, lease_name, pod_name
 from goldpool.controllers.virtualmachine.observed import DiskView, Limits, Observed, Pause, PodSettings
+from goldpool.controllers.virtualmachine.orphans import Orphans, collect, orphans_of
 from goldpool.controllers.virtualmachine.pause import LOG_LINES, pause_of
 from goldpool.controllers.virtualmachine.places import avoid_failed_places, needing_place
 from goldpool.controllers.virtualmachine.plan import plan
@@ -21,6 +22,7 @@ from goldpool.controllers.world import (
     World,
     differs,
     going,
+    machine_of_volume,
     readiness,
     root_volume_name,
 )
@@ -59,12 +61,16 @@ class VirtualMachineController:
             restart_cap=settings.restart_cap_seconds,
         )
 
-    async def gather(self, key: Key) -> Observed | None:
+    async def gather(self, key: Key) -> Observed | Orphans | None:
         world = self._world
         raw = world.cache.at(r.VIRTUAL_MACHINE, key)
+        orphans = await orphans_of(world, key, raw["metadata"]["uid"] if raw is not None else "")
         if raw is None:
-            return None
+            return orphans
         machine = world.read(VirtualMachine, raw)
+        if machine.deleting:
+            # The answer to its creation may have been lost, and the watch may lag behind.
+            await world.refresh(r.VOLUME, root_volume_name(raw), key.namespace)
         pod = await self._pod(raw, machine)
         if pod is None and not machine.deleting:
             await self._refresh_claimed(raw, machine)
@@ -91,6 +97,7 @@ class VirtualMachineController:
             pods=self._pods,
             limits=self._limits,
             now=world.now(),
+            orphans=orphans,
         )
         return self._with_placement(observed)
 
@@ -190,8 +197,8 @@ class VirtualMachineController:
                     return pool.metadata.name
         return ""
 
-    def plan(self, observed: Observed) -> Plan:
-        return plan(observed)
+    def plan(self, observed: Observed | Orphans) -> Plan:
+        return collect(observed) if isinstance(observed, Orphans) else plan(observed)
 
     def affected(self, change: Change) -> Iterable[Key]:
         cache = self._world.cache
@@ -203,6 +210,8 @@ class VirtualMachineController:
                     r.VIRTUAL_MACHINE, BY_VOLUME, f"{change.key.namespace}/{change.key.name}"
                 ):
                     yield _key(obj)
+                for name in machine_of_volume(change.new or change.old or {}):
+                    yield Key("VirtualMachine", *name.split("/", 1))
                 if change.new is None or _freed(change):
                     yield from self._unplaced()
             case r.POD:
@@ -216,6 +225,9 @@ class VirtualMachineController:
                 volume = annotations.get("goldpool.io/volume", "")
                 for obj in cache.by_index(r.VIRTUAL_MACHINE, BY_VOLUME, volume):
                     yield _key(obj)
+                if holder := annotations.get("goldpool.io/holder"):
+                    # Whether or not there is such a machine: its claim must not outlive it.
+                    yield Key("VirtualMachine", *holder.split("/", 1))
             case r.TEMPLATE:
                 # One that has booted needs its template again only if somebody deleted its root volume.
                 turned = differs(change, _template)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from goldpool.api.parent import Parent
 from goldpool.api.storagepool import Scope, StoragePool
@@ -13,6 +14,9 @@ from goldpool.dispatch.mounts import LocationMount
 from goldpool.kube.port import Obj
 from goldpool.planning.placement import Placement, Unplaceable
 from goldpool.planning.snapshot import NodeView
+
+if TYPE_CHECKING:
+    from goldpool.controllers.virtualmachine.orphans import Orphans
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,8 @@ class Observed:
     pods: PodSettings
     limits: Limits
     now: datetime
+    orphans: "Orphans | None" = None
+    """Of earlier machines of this name."""
 
     @property
     def root(self) -> DiskView:

@@ -5,6 +5,7 @@ from goldpool.controllers.naming import FINALIZER
 from goldpool.controllers.verdict import busy, good, stalled, timestamp
 from goldpool.controllers.virtualmachine.effects import ensure_root, release_claims
 from goldpool.controllers.virtualmachine.observed import Observed
+from goldpool.controllers.virtualmachine.orphans import collect
 from goldpool.controllers.virtualmachine.pod import pod_manifest
 from goldpool.controllers.virtualmachine.removal import removal
 from goldpool.controllers.virtualmachine.running import follow, reason_to_rest
@@ -15,6 +16,17 @@ from goldpool.kube import resources as r
 
 
 def plan(o: Observed) -> Plan:
+    found = _plan(o)
+    if o.orphans is None:
+        return found
+    first = collect(o.orphans)
+    times = [x for x in (first.again_after, found.again_after) if x is not None]
+    return Plan(
+        (*first.effects, *found.effects), found.status, found.afterwards, min(times) if times else None
+    )
+
+
+def _plan(o: Observed) -> Plan:
     if o.machine.deleting:
         return removal(o)
     if FINALIZER not in o.machine.metadata.finalizers:
