@@ -26,6 +26,7 @@ _PREFIX: Final = {
     "Job": "/apis/batch/v1",
     "Lease": "/apis/coordination.k8s.io/v1",
     "Deployment": "/apis/apps/v1",
+    "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1",
 }
 
 

@@ -117,9 +117,12 @@ class OperatorProcess:
 
     def passes(self, controller: str) -> float:
         """How many passes the controller made since the process began."""
+        return self.metric(f'controller_runtime_reconcile_total{{controller="{controller}"')
+
+    def metric(self, begin: str) -> float:
+        """The sum of all series that begin like this."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=5) as answer:
             lines = answer.read().decode().splitlines()
-        begin = f'controller_runtime_reconcile_total{{controller="{controller}"'
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(begin))
 
     def mark(self) -> int:

@@ -72,6 +72,8 @@ class Faults:
     """Carried out, but the connection is reset instead of an answer."""
     drops: Callable[[Event], bool] = lambda _: False
     """This watch event never arrives."""
+    delays: Callable[[Event], float] = lambda _: 0.0
+    """Seconds by which this watch event comes late, and with it those behind it."""
     expires: Permit = lambda _: False
     """The watch is answered 410 Gone."""
     committed: Callable[[Request], None] = lambda _: None
@@ -219,13 +221,19 @@ class ApiProxy:
         await response.prepare(request)
         try:
             async for line in _lines(answer):
-                if watches and answer.status == 200 and self.faults.drops(json.loads(line)):
+                if watches and answer.status == 200 and not await self._passes(json.loads(line)):
                     continue
                 await response.write(line)
         except (aiohttp.ClientError, ConnectionError):
             if request.transport is not None:
                 request.transport.abort()
         return response
+
+    async def _passes(self, event: Event) -> bool:
+        if self.faults.drops(event):
+            return False
+        await asyncio.sleep(self.faults.delays(event))
+        return True
 
 
 def is_leadership(request: Request) -> bool:

@@ -187,7 +187,7 @@ class Site:
         self.gone("Volume", *volumes, *self._names("Volume"))
         self.gone("Template", *self.templates)
         self.gone("StoragePool", *self.pools)
-        self.eventually(lambda: not tidy.left_of(self.traces), "nothing is left", timeout=30)
+        self.eventually(lambda: not tidy.left_of(self.traces), "nothing is left", timeout=120)
 
     def end(self) -> None:
         self.jobs.close()
