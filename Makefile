@@ -8,7 +8,7 @@ WITH_CLUSTER = eval "$$($(PYTHON) -m hack.cluster env)"
 SIDE_BY_SIDE := $(shell n=$$(($$(nproc) - 1)); [ $$n -lt 2 ] || \
 	printf -- '-n %d --maxschedchunk 1 --max-worker-restart 0' $$((n > 3 ? 3 : n)))
 # Directories of tests whose types mypy holds, too.
-TYPED_TESTS := tests/e2e tests/bench $(addprefix tests/unit/,api bench chart cli controllers dispatch e2e engine hack kube planning runtime worker) \
+TYPED_TESTS := tests/e2e tests/matrix tests/bench $(addprefix tests/unit/,api bench chart cli controllers dispatch e2e engine hack kube planning runtime worker) \
 	$(addprefix tests/cluster/,api dispatch engine)
 
 .DEFAULT_GOAL := help
@@ -25,7 +25,7 @@ demo: venv ## From nothing to running machines on a cluster of this machine's ow
 	@$(BIN)/python -m hack.demo
 
 ##@ Check it
-.PHONY: test venv packages lint format generate unit cluster e2e
+.PHONY: test venv packages lint format generate unit cluster e2e kill-matrix
 test: ## Set up everything and run lint and all tests; a cluster that was down is down again afterwards
 	@$(PYTHON) -m hack.pipeline test
 
@@ -69,6 +69,10 @@ bench: venv packages ## Measure, as ratios to Kubernetes alone; ONLY="volumes st
 
 bench-check: venv packages ## The same, and fail where a figure is above its calibrated threshold
 	@$(BIN)/python -m tests.bench --check $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json $(JSON))
+
+kill-matrix: venv packages ## Let the operator die after each single write of a machine's path; takes most of an hour
+	@$(WITH_CLUSTER); $(PYTEST) -s tests/matrix
+	@$(WITH_CLUSTER); GOLDPOOL_OUTAGE_SECONDS=60 $(PYTEST) tests/e2e/test_api_faults.py -k outage
 
 ##@ The development cluster
 .PHONY: cluster-up cluster-down cluster-status cluster-env images load chart

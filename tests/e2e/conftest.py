@@ -15,6 +15,7 @@ from hack.images import cache
 from tests.e2e import stage as stages
 from tests.e2e import tidy
 from tests.e2e.api import Api
+from tests.e2e.lives import Lives
 from tests.e2e.nodes import Nodes
 from tests.e2e.operator_process import Operator
 from tests.e2e.server import Image, Images, serving
@@ -145,6 +146,19 @@ def site(
     finally:
         print(operator.tail(begin))
         site.end()
+
+
+@pytest.fixture
+def lives(site: Site, api: Api, operator_kubeconfig: Path, tmp_path: Path) -> Iterator[Lives]:
+    """In the session's operator's place: operators that die when they are told to."""
+    site.operator.stop()
+    lives = Lives(api, operator_kubeconfig, tmp_path)
+    try:
+        yield lives
+    finally:
+        lives.end()
+        print(lives.tail())
+        site.operator.start()
 
 
 def _worker() -> str:

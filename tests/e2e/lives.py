@@ -14,8 +14,8 @@ from tests.e2e.nodes import ROOT
 from tests.e2e.operator_process import TIMES
 from tests.e2e.proxy import ApiProxy, Request
 
-Dies = Callable[[int, int], bool]
-"""Whether the life of this number ends after its write of that number. Both begin with 1."""
+Dies = Callable[[int], bool]
+"""Whether whoever made the write of this number, over all lives, ends with it. The first one is 1."""
 
 
 class Lives:
@@ -34,7 +34,6 @@ class Lives:
         self.writes: list[Request] = []
         self.deaths: list[Request] = []
         self.lives = 0
-        self._in_this_life = 0
         self._child = 0
         self._stopping = False
         self._proxy.faults.committed = self._count
@@ -104,7 +103,7 @@ class Lives:
                 child = told.readline().strip()
                 if not child:
                     return
-                self._child, self._in_this_life = int(child), 0
+                self._child = int(child)
                 self.lives += 1
             told.readline()
             with self._lock:
@@ -115,8 +114,7 @@ class Lives:
             return
         with self._lock:
             self.writes.append(request)
-            self._in_this_life += 1
-            if self.dies is not None and self.dies(self.lives, self._in_this_life):
+            if self.dies is not None and self.dies(len(self.writes)):
                 self.deaths.append(request)
                 self._kill()
 

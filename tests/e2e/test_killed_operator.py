@@ -6,6 +6,7 @@ import time
 import pytest
 
 from tests.e2e.builders import TEST_STANDARD
+from tests.e2e.lives import Lives
 from tests.e2e.server import Image
 from tests.e2e.site import Site
 
@@ -86,6 +87,34 @@ def test_killed_during_deletion_it_finishes(site: Site, boot: Image) -> None:
     site.gone("Volume", *(f"{name}-root" for name in names))
     site.gone("Template", template)
     each_operation_once(site, golden, standard)
+
+
+@pytest.mark.alone
+def test_an_operator_that_dies_after_every_write_gets_there(
+    site: Site, boot: Image, boot_line: str, lives: Lives
+) -> None:
+    """The whole path of a machine and its pools; nobody ever lives to hear of what was written. ``make kill-matrix``
+    lets one die after each single write of it."""
+    lives.begin(lambda _: True)
+    hosts = {"kubernetes.io/hostname": NODE}
+    golden = site.pool("golden", golden=True, hosts=hosts)
+    standard = site.pool("standard", hosts=hosts)
+    template = site.template(boot)
+    site.machine("vm", template=template)
+    site.running("vm", timeout=600)
+    site.says("vm", f"{boot_line} BOOTS 0001")
+    site.delete("VirtualMachine", "vm")
+    site.delete("Template", template)
+    site.delete("StoragePool", golden, standard)
+    site.gone("VirtualMachine", "vm", timeout=600)
+    site.gone("Volume", "vm-root", timeout=600)
+    site.gone("Template", template, timeout=600)
+    site.gone("StoragePool", golden, standard, timeout=600)
+    print(f"{len(lives.writes)} writes, {len(lives.deaths)} deaths, {lives.lives} lives")
+    assert len(lives.deaths) > 60
+    lives.begin(None)
+    each_operation_once(site, golden, standard)
+    assert site.images.gets_of(f"/{template}") == {NODE: 1}
 
 
 @pytest.mark.parametrize("seed", [1])
