@@ -1,6 +1,7 @@
 """Names from the cluster for the shell's Tab. Whoever presses it wants an answer or nothing: never an error."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from goldpool.kube import resources
 from goldpool.kube.client import KubeClient
 from goldpool.kube.port import Resource
 
-_SECONDS: Final = 2.0
+_SECONDS: Final = float(os.environ.get("GOLDPOOL_COMPLETION_SECONDS", "2"))
 
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 

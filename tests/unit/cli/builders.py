@@ -87,4 +87,6 @@ def a_machine(
 
 
 def _metadata(name: str, namespace: str = "", deleting: bool = False) -> dict[str, Any]:
-    return {"name": name, "namespace": namespace} | ({"deletionTimestamp": NOW} if deleting else {})
+    return {"name": name, "namespace": namespace, "uid": f"{name}-uid", "resourceVersion": "1"} | (
+        {"deletionTimestamp": NOW} if deleting else {}
+    )

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from goldpool.cli import completion
 from goldpool.cli.kubectl_completion import candidates
 from tests.unit.cli.apiserver import Answer, a_list, a_status, serving
 from tests.unit.cli.builders import a_machine
 
 PROGRAMS = Path(sys.executable).parent
-DEADLINE_SECONDS = 90
+DEADLINE_SECONDS = 150
 
 Complete = Callable[[str], set[str]]
 
@@ -30,8 +31,11 @@ def answers() -> dict[str, Answer]:
 
 
 @pytest.fixture
-def environment(answers: dict[str, Answer], tmp_path: Path) -> Iterator[dict[str, str]]:
+def environment(
+    answers: dict[str, Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dict[str, str]]:
     with serving(answers, tmp_path) as kubeconfig:
+        monkeypatch.setattr(completion, "_SECONDS", DEADLINE_SECONDS)
         path = f"{PROGRAMS}:{os.environ['PATH']}"
         yield {
             "PATH": path,
@@ -39,6 +43,7 @@ def environment(answers: dict[str, Answer], tmp_path: Path) -> Iterator[dict[str
             "HOME": str(tmp_path),
             "TERM": "dumb",
             "LC_ALL": "C.UTF-8",
+            "GOLDPOOL_COMPLETION_SECONDS": str(DEADLINE_SECONDS),
         }
 
 

@@ -31,7 +31,7 @@ def completion(ctx: click.Context, shell: str) -> None:
     """Print the script that completes kubectl-goldpool in a shell.
 
     Commands, options and the names of machines and namespaces are completed; names come from the cluster, and where it
-    does not answer within two seconds there are none.
+    does not answer within two seconds (GOLDPOOL_COMPLETION_SECONDS in the environment) there are none.
 
     For `kubectl goldpool` nothing needs to be sourced beyond kubectl's own completion: it runs the program
     kubectl_complete-goldpool, which is installed beside kubectl-goldpool.
