@@ -8,7 +8,7 @@ WITH_CLUSTER = eval "$$($(PYTHON) -m hack.cluster env)"
 SIDE_BY_SIDE := $(shell n=$$(($$(nproc) - 1)); [ $$n -lt 2 ] || \
 	printf -- '-n %d --maxschedchunk 1 --max-worker-restart 0' $$((n > 3 ? 3 : n)))
 # Directories of tests whose types mypy holds, too.
-TYPED_TESTS := tests/e2e tests/matrix tests/bench $(addprefix tests/unit/,api bench chart cli controllers dispatch e2e engine hack kube planning runtime worker) \
+TYPED_TESTS := tests/e2e tests/matrix tests/upgrade tests/bench $(addprefix tests/unit/,api bench chart cli controllers dispatch e2e engine hack kube planning runtime worker) \
 	$(addprefix tests/cluster/,api dispatch engine)
 
 .DEFAULT_GOAL := help
@@ -63,7 +63,11 @@ cluster: venv ## Run the tests that need an API server; wants `make cluster-up c
 e2e: venv packages ## Run the tests that boot machines; wants `make cluster-up chart`
 	@$(WITH_CLUSTER); $(PYTEST) $(SIDE_BY_SIDE) tests/e2e
 
-.PHONY: bench bench-check
+.PHONY: upgrade-test bench bench-check
+upgrade-test: venv packages chart ## Upgrade from the version before this one and go back, machines running; FROM=COMMIT; wants `make cluster-up`
+	@$(BIN)/python -m hack.upgrade
+	@$(WITH_CLUSTER); $(PYTEST) tests/upgrade
+
 bench: venv packages ## Measure, as ratios to Kubernetes alone; ONLY="volumes startup", JSON=FILE
 	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json $(JSON))
 
