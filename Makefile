@@ -7,6 +7,9 @@ WITH_CLUSTER = eval "$$($(PYTHON) -m hack.cluster env)"
 # End-to-end tests run side by side where that leaves a core to the cluster itself; each process has disks of its own.
 SIDE_BY_SIDE := $(shell n=$$(($$(nproc) - 1)); [ $$n -lt 2 ] || \
 	printf -- '-n %d --maxschedchunk 1 --max-worker-restart 0' $$((n > 3 ? 3 : n)))
+# CLUSTER=kind: the targets under "The development cluster" use kind, which wants Docker; the tests know only our own.
+export CLUSTER
+CLUSTER_TOOL = $(if $(filter kind,$(CLUSTER)),hack.kind,hack.cluster)
 # Directories of tests whose types mypy holds, too.
 TYPED_TESTS := tests/e2e tests/matrix tests/upgrade tests/bench $(addprefix tests/unit/,api bench chart cli controllers dispatch e2e engine hack kube planning runtime worker) \
 	$(addprefix tests/cluster/,api dispatch engine)
@@ -78,25 +81,25 @@ kill-matrix: venv packages ## Let the operator die after each single write of a 
 	@$(WITH_CLUSTER); $(PYTEST) -s tests/matrix
 	@$(WITH_CLUSTER); GOLDPOOL_OUTAGE_SECONDS=60 $(PYTEST) tests/e2e/test_api_faults.py -k outage
 
-##@ The development cluster
+##@ The development cluster (CLUSTER=kind: by kind and Docker)
 .PHONY: cluster-up cluster-down cluster-status cluster-env images load chart
 cluster-up: ## Start a Kubernetes of three nodes on this machine; builds it the first time, repairs it later
-	@$(PYTHON) -m hack.cluster up
+	@$(PYTHON) -m $(CLUSTER_TOOL) up
 
 cluster-down: ## End the cluster and remove all it made; built programs and image stores stay
-	@$(PYTHON) -m hack.cluster down
+	@$(PYTHON) -m $(CLUSTER_TOOL) down
 
 cluster-status: ## Show the cluster's processes, nodes and pools
-	@$(PYTHON) -m hack.cluster status
+	@$(PYTHON) -m $(CLUSTER_TOOL) status
 
 cluster-env: ## Print exports for a shell: eval "$(make -s cluster-env)"
-	@$(PYTHON) -m hack.cluster env
+	@$(PYTHON) -m $(CLUSTER_TOOL) env
 
 images: venv ## Build the three container images into one archive, if their sources changed
 	@$(BIN)/python -m hack.images build
 
 load: venv ## Build the images and import them on every node that lacks them
-	@$(PYTHON) -m hack.cluster load "$$($(BIN)/python -m hack.images build | tail -n 1)"
+	@$(PYTHON) -m $(CLUSTER_TOOL) load "$$($(BIN)/python -m hack.images build | tail -n 1)"
 
 chart: load ## Install or upgrade Goldpool on the cluster by its Helm chart, with the present images
 	@$(PYTHON) -m hack.pipeline chart

@@ -6,10 +6,16 @@ import os
 
 from hack.cluster import config, state
 from hack.cluster.commands import succeeds
+from hack.kind.config import kubeconfig
 
 
 def of_cluster(layout: config.Layout) -> dict[str, str]:
-    """Variables to add: those that `python3 -m hack.cluster env` prints. Raises RuntimeError without a cluster."""
+    """Variables to add: those that `python3 -m hack.cluster env` prints. Raises RuntimeError without a cluster.
+
+    Of a cluster by kind only the kubeconfig: the programs are the machine's own.
+    """
+    if os.environ.get("CLUSTER") == "kind":
+        return {"KUBECONFIG": str(kubeconfig(os.environ))}
     known = state.read(layout.state_file)
     if known is None:
         raise RuntimeError("there is no cluster; run `make cluster-up`")

@@ -28,7 +28,7 @@ from tests.e2e.deployment import scaled_to_zero
 from tests.e2e.nodes import ROOT, Nodes
 from tests.e2e.operator_process import OperatorProcess
 
-_LOCK = Path("/run/goldpool-e2e.lock")
+LOCK = Path("/run/goldpool-e2e.lock")
 
 
 class Company(IntEnum):
@@ -113,8 +113,8 @@ def joined(address: str, key: str, kubeconfig: str) -> Stage:
 def opened() -> Iterator[Stage]:
     """The run's own operator is the only one meanwhile, and nobody else's pool takes anything of it. Another run waits
     until this one has ended."""
-    _export_cluster()
-    with _LOCK.open("w") as lock, TemporaryDirectory(prefix="goldpool-e2e-") as directory:
+    export_cluster()
+    with LOCK.open("w") as lock, TemporaryDirectory(prefix="goldpool-e2e-") as directory:
         fcntl.flock(lock, fcntl.LOCK_EX)
         api, nodes = Api(), Nodes(Path(os.environ["GOLDPOOL_CLUSTER_STATE"]))
         kubeconfig = _operator_kubeconfig(Path(directory))
@@ -122,7 +122,7 @@ def opened() -> Iterator[Stage]:
             tidy.clear_away_interrupted_runs(api, nodes)
             log = Path(directory) / "operator.log"
             process = OperatorProcess(log, kubeconfig, after_death=lambda: leadership.free(api))
-            with _others_disabled(api):
+            with others_disabled(api):
                 process.start()
                 process.await_ready()
                 try:
@@ -131,7 +131,7 @@ def opened() -> Iterator[Stage]:
                     process.stop()
 
 
-def _export_cluster() -> None:
+def export_cluster() -> None:
     """The development cluster's settings, in this process's environment and its children's."""
     if os.environ.get("GOLDPOOL_CLUSTER_STATE"):
         return
@@ -153,7 +153,7 @@ def _operator_kubeconfig(directory: Path) -> Path:
 
 
 @contextmanager
-def _others_disabled(api: Api) -> Iterator[None]:
+def others_disabled(api: Api) -> Iterator[None]:
     """Nothing of a test may be placed on pools that somebody uses on the same cluster."""
     names = [p["metadata"]["name"] for p in api.every("StoragePool") if p["spec"]["state"] == "Enabled"]
     for name in names:

@@ -43,6 +43,8 @@ def examples(site: Site, image: Image) -> list[Obj]:
     for obj in made:
         if obj["kind"] in {"VirtualMachine", "Volume"}:
             obj["metadata"]["namespace"] = site.namespace
+        if obj["kind"] == "StoragePool":
+            obj["spec"]["allowedNamespaces"] = [site.namespace]
         if obj["kind"] == "VirtualMachine":
             obj["spec"] |= {"memory": "32Mi", "stopTimeoutSeconds": 1}
         if obj["kind"] == "Volume":

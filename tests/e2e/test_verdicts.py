@@ -130,6 +130,7 @@ def panel(site: Site, scripts: dict[str, Path]) -> Panel:
     return Panel(site, build(), scripts)
 
 
+@pytest.mark.alone  # it takes the operator away
 def test_from_creation_to_deletion_they_agree(site: Site, panel: Panel, boot: Image) -> None:
     slow = Image(boot.content, pause=2)
     site.operator.stop()

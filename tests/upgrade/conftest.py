@@ -1,5 +1,6 @@
 """The chart's own release, changed and put back: no other test may run on the cluster meanwhile."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -16,20 +17,12 @@ from hack.pipeline.chart import NAMESPACE, RELEASE
 from hack.upgrade.previous import TAG, NoHistoryError, Previous, provide, wished
 from tests.e2e import tidy
 from tests.e2e.api import Api
-from tests.e2e.conftest import (  # noqa: F401
-    api,
-    boot,
-    boot_image,
-    boot_line,
-    cluster,
-    images,
-    nodes,
-    others_disabled,
-)  # fmt: skip
+from tests.e2e.conftest import boot, boot_image, boot_line  # noqa: F401
 from tests.e2e.nodes import ROOT, Nodes
 from tests.e2e.operator_process import OperatorProcess
-from tests.e2e.server import Images
+from tests.e2e.server import Images, serving
 from tests.e2e.site import Site
+from tests.e2e.stage import LOCK, export_cluster, others_disabled
 
 
 @dataclass(frozen=True)
@@ -68,7 +61,32 @@ class Chart:
 
 
 @pytest.fixture(scope="session")
-def previous(cluster: None) -> Previous:  # noqa: F811
+def cluster() -> Iterator[None]:
+    """Its settings in this process's environment; another run of end-to-end tests waits until this one has ended."""
+    export_cluster()
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def api(cluster: None) -> Api:
+    return Api()
+
+
+@pytest.fixture(scope="session")
+def nodes(cluster: None) -> Nodes:
+    return Nodes(Path(os.environ["GOLDPOOL_CLUSTER_STATE"]))
+
+
+@pytest.fixture(scope="session")
+def images(nodes: Nodes) -> Iterator[Images]:
+    with serving(os.environ["GOLDPOOL_HOST_IP"], nodes) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def previous(cluster: None) -> Previous:
     """Its images are on every node, beside the present ones."""
     try:
         found = provide(wished())
@@ -89,23 +107,21 @@ def chart(previous: Previous) -> Iterator[Chart]:
 @pytest.fixture
 def site(
     chart: Chart,
-    api: Api,  # noqa: F811
-    nodes: Nodes,  # noqa: F811
-    images: Images,  # noqa: F811
+    api: Api,
+    nodes: Nodes,
+    images: Images,
     tmp_path: Path,
 ) -> Iterator[Site]:
     """The operator is the chart's: the process that other tests run is never started."""
-    tidy.wipe(nodes)
+    tidy.clear_away_interrupted_runs(api, nodes)
     site = Site(api, nodes, images, OperatorProcess(tmp_path / "operator.log", tmp_path / "kubeconfig"))
-    others = others_disabled(api)
-    try:
-        yield site
-        site.close()
-    except BaseException:
-        print(tidy.dump(site))
-        tidy.force(site)
-        raise
-    finally:
-        for name in others:
-            api.patch("StoragePool", name, {"spec": {"state": "Enabled"}})
-        site.end()
+    with others_disabled(api):
+        try:
+            yield site
+            site.close()
+        except BaseException:
+            print(tidy.dump(site.traces))
+            tidy.force(site.traces)
+            raise
+        finally:
+            site.end()
