@@ -8,7 +8,7 @@ from typing import Final
 from tests.e2e.api import SYSTEM_NAMESPACE, Api
 
 NAME: Final = "goldpool"
-_PODS: Final = "app.kubernetes.io/name=goldpool,app.kubernetes.io/component=operator"
+PODS: Final = "app.kubernetes.io/name=goldpool,app.kubernetes.io/component=operator"
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def scale(api: Api, replicas: int, timeout: float = 120) -> None:
     while True:
         deployment = api.get("Deployment", NAME, SYSTEM_NAMESPACE) or {}
         ready = (deployment.get("status") or {}).get("readyReplicas", 0)
-        if ready == replicas and (replicas or not api.every("Pod", SYSTEM_NAMESPACE, _PODS)):
+        if ready == replicas and (replicas or not api.every("Pod", SYSTEM_NAMESPACE, PODS)):
             return
         assert monotonic() < end, f"the Deployment has not {replicas} ready pods"
         sleep(0.3)
