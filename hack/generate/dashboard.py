@@ -49,7 +49,7 @@ ROWS: Final[tuple[tuple[str, tuple[Panel, ...]], ...]] = (
             Panel("Machines", (("sum(max by (phase) (goldpool_virtualmachines{JOB}))", ""),), kind="stat"),
             Panel("Running", (('max(goldpool_virtualmachines{JOB, phase="Running"})', ""),), kind="stat"),
             Panel("In trouble",
-                  (('sum(max by (phase) (goldpool_virtualmachines{JOB, phase=~"Failed|Paused|HostLost"}))', ""),),
+                  (('sum(max by (phase) (goldpool_virtualmachines{JOB, phase=~"Failed|(Storage)?Paused|HostLost"}))', ""),),
                   kind="stat"),
             Panel("Machines by phase", (("max by (phase) (goldpool_virtualmachines{JOB})", "{{phase}}"),)),
             Panel("Time to first Running",

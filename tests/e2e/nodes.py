@@ -96,6 +96,9 @@ class Nodes:
     def link(self, node: str, to: str) -> None:
         _cluster("link", node, to)
 
+    def kubelet(self, node: str, to: str) -> None:
+        _cluster("kubelet", node, to)
+
     def pool(self, node: str, pool: str, to: str) -> None:
         _cluster("pool", node, pool, to)
 
