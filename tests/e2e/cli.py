@@ -27,6 +27,13 @@ def goldpool(
     return done
 
 
+def begun(*words: str) -> subprocess.Popen[str]:
+    """Started, and left running."""
+    return subprocess.Popen(
+        [COMMAND, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
 class Terminal:
     """A terminal with one command in it. To be closed."""
 

@@ -1,10 +1,12 @@
 """The command line tool against real machines."""
 
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.e2e.cli import Terminal, goldpool
+from tests.e2e import guests
+from tests.e2e.cli import DEADLINE_SECONDS, Terminal, begun, goldpool
 from tests.e2e.server import Image
 from tests.e2e.site import Site
 
@@ -71,6 +73,28 @@ def test_what_ran_once_runs_once_more(site: Site, boot: Image) -> None:
     goldpool("restart", "--wait", "-n", site.namespace, "batch")
     assert pod_uid(site, "batch") not in {"", first}
     assert site.get("VirtualMachine", "batch")["spec"]["runStrategy"] == "Once"
+
+
+def test_an_interrupted_restart_gives_the_run_strategy_back(site: Site, boot: Image) -> None:
+    site.pools_on(NODE)
+    # The boot-sector guest follows no shutdown, so it is stopping for as long as the test lets it.
+    site.machine("vm", template=site.template(boot), run="RerunOnFailure", stop_seconds=3600)
+    site.running("vm")
+    machine = site.get("VirtualMachine", "vm")["metadata"]
+    before = pod_uid(site, "vm")
+    with begun("restart", "-n", site.namespace, "vm") as command:
+        site.phase("vm", "Stopping")
+        assert site.get("VirtualMachine", "vm")["spec"]["runStrategy"] == "Halted"
+        command.send_signal(signal.SIGINT)
+        said = command.communicate(timeout=DEADLINE_SECONDS)
+    assert command.returncode == 1, said
+    assert "Traceback" not in said[1]
+    assert site.get("VirtualMachine", "vm")["spec"]["runStrategy"] == "RerunOnFailure"
+    guests.kill(machine["uid"])
+    site.eventually(lambda: pod_uid(site, "vm") not in {"", before}, "it is started again once it is off")
+    site.running("vm")
+    guests.kill(machine["uid"])  # else the test's end waits for its shutdown
+    site.api.patch("VirtualMachine", "vm", {"spec": {"stopTimeoutSeconds": 1}}, site.namespace)
 
 
 def test_a_wait_that_is_over_says_what_it_waits_for(site: Site, boot: Image) -> None:

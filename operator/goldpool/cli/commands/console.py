@@ -138,7 +138,7 @@ async def _sit(execution: Execution, machine: str) -> str:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-    return _farewell(execution.status, errors.decode(errors="replace").strip(), machine)
+    return farewell(execution.status, errors.decode(errors="replace").strip(), machine)
 
 
 async def _type(execution: Execution, stdin: int) -> bool:
@@ -159,7 +159,7 @@ async def _listen(execution: Execution, errors: bytearray) -> None:
             errors += chunk.data
 
 
-def _farewell(status: int | None, errors: str, machine: str) -> str:
+def farewell(status: int | None, errors: str, machine: str) -> str:
     """Raises ClickException where the session did not end as it should."""
     if status == ConsoleExit.GUEST_ENDED:
         return f"{machine} is off."
