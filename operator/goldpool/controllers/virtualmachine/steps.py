@@ -290,8 +290,8 @@ def claim(o: Observed, draft: Draft) -> Plan | None:
             effects.append(claim_lease(o, disk, first=first))
     if not effects:
         return None
-    status = draft.status(busy(Reason.STARTING, "its volumes are claimed"), "Starting")
-    return Plan(effects=tuple(effects), status=status)
+    # Without a status: the next pass makes the pod and says so, and every write a start waits for is one too many.
+    return Plan(effects=tuple(effects), again_after=0)
 
 
 def _if_abandoned(o: Observed, disk: DiskView) -> str:
