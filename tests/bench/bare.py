@@ -1,6 +1,7 @@
 """What Kubernetes alone takes for the same: pods and Jobs that nobody but the kubelet cares for."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,7 +43,10 @@ def on_a_blank_disk(words: list[str]) -> list[str]:
 def a_pod(name: str, namespace: str, like: Obj, command: list[str]) -> Obj:
     """The image, limits and rights of a machine's pod; none of its disks, probes, finalizers and environment."""
     machine = like["spec"]["containers"][0]
-    script = f'truncate -s 64M {_BLANK} && exec "$@"'
+    # The runtime hands QEMU the log of the serial port as an open file; here it is the pod's log.
+    numbers = [re.search(r"fd=(\d)\b", word) for word in command]
+    files = "".join(f" {number[1]}>&1" for number in numbers if number)
+    script = f'truncate -s 64M {_BLANK} && exec "$@"{files}'
     container = {
         **{field: machine[field] for field in ("image", "imagePullPolicy", "resources", "securityContext")},
         "name": "qemu",

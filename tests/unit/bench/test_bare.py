@@ -2,7 +2,7 @@
 
 import json
 
-from tests.bench.bare import on_a_blank_disk
+from tests.bench.bare import a_pod, on_a_blank_disk
 
 
 def node(name: str, driver: str, **options: object) -> list[str]:
@@ -24,3 +24,11 @@ def test_the_blank_disk_takes_the_place_of_the_child_and_the_parent_goes() -> No
         *node("disk0.image", "raw", file="disk0.file"),
         *node("disk0.throttle", "throttle", file="disk0.image"),
     ]  # fmt: skip
+
+
+def test_files_that_the_command_expects_open_are_the_pods_log() -> None:
+    container = {"image": "i", "imagePullPolicy": "Never", "resources": {}, "securityContext": {}}
+    like = {"spec": {"containers": [container], "securityContext": {}}}
+    pod = a_pod("bare", "ns", like, ["qemu", "-add-fd", "fd=7,set=1", "-m", "32"])
+    script = pod["spec"]["containers"][0]["command"][2]
+    assert script.endswith('exec "$@" 7>&1')
