@@ -135,6 +135,11 @@ class VolumeStatus(ApiModel):
     attempts: int | None = Field(
         default=None, description="How often making the disk was tried for this binding."
     )
+    adopted_uid: Annotated[str, StringConstraints(max_length=64)] | None = Field(
+        default=None,
+        alias="adoptedUID",
+        description="UID of this object once it took its disk over from the object that was backed up.",
+    )
     discards: Annotated[list[Discarded], ListMap(("storageID",)), Field(max_length=DISCARDS_KEPT)] = Field(
         default=[], description="Disks of earlier, never used bindings, on their way out."
     )
@@ -162,7 +167,12 @@ class Volume(Kind):
             Column("Reason", '.status.conditions[?(@.type=="Ready")].reason', priority=1),
             Column("Age", ".metadata.creationTimestamp", "date"),
         ),
-        selectable=(".spec.placement.pool", ".spec.placement.parentPool", ".status.parent"),
+        selectable=(
+            ".spec.placement.pool",
+            ".spec.placement.parentPool",
+            ".spec.storageID",
+            ".status.parent",
+        ),
     )
     rules: ClassVar = (
         Rule(
@@ -174,3 +184,21 @@ class Volume(Kind):
 
     spec: VolumeSpec = Field(description="What the disk should be.")
     status: VolumeStatus = Field(default=VolumeStatus(), description="What the operator found.")
+
+    @property
+    def restored(self) -> bool:
+        """Its binding is of another object: of the one that was backed up."""
+        place = self.spec.placement
+        return (
+            self.spec.storage_id is not None and place is not None and place.volume_uid != self.metadata.uid
+        )
+
+    @property
+    def adopted(self) -> bool:
+        """It took over a disk that others wrote: that disk is never made anew."""
+        return self.status.adopted_uid == self.metadata.uid
+
+    @property
+    def used(self) -> bool:
+        """A machine was given the disk: it stays where it is."""
+        return self.status.first_used_time is not None or self.adopted

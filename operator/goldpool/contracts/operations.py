@@ -112,6 +112,15 @@ class CreateBlank(_Operation):
     virtual_bytes: int = Field(gt=0)
 
 
+class Adopt(_Operation):
+    """Make a restored object the owner of the disk of the object that was backed up: same namespace, same name, another
+    UID. Nothing is made, and what is somebody else's is refused (VolumeConflict)."""
+
+    kind: Literal["Adopt"] = "Adopt"
+    storage_id: NameOnDisk
+    owner: Owner
+
+
 class DeleteVolume(_Operation):
     """Rename ``volumes/<storageID>`` to the trash; a missing one is success."""
 
@@ -135,7 +144,16 @@ class Release(_Operation):
 
 
 Operation = Annotated[
-    Initialize | Probe | Rebind | Release | Fetch | CreateChild | CreateBlank | DeleteVolume | DeleteParent,
+    Initialize
+    | Probe
+    | Rebind
+    | Release
+    | Fetch
+    | CreateChild
+    | CreateBlank
+    | Adopt
+    | DeleteVolume
+    | DeleteParent,
     Field(discriminator="kind"),
 ]
 
@@ -205,6 +223,8 @@ class FailureReason(StrEnum):
     UNSAFE_IMAGE = "UnsafeImage"
     VOLUME_CONFLICT = "VolumeConflict"
     """The name on disk is taken by something else: nothing was touched."""
+    VOLUME_MISSING = "VolumeMissing"
+    """There is no disk of that name to adopt."""
     IO_ERROR = "IOError"
     UNSUPPORTED = "Unsupported"
     LOST = "Lost"
@@ -243,6 +263,15 @@ class Fetched(Contract):
     attempts: int = 1
 
 
+class Adopted(Contract):
+    """What an Adopt found. ``parent`` and ``revision`` are empty for a disk without a parent."""
+
+    index: int
+    virtual_bytes: int
+    parent: str = ""
+    revision: str = ""
+
+
 class Report(Contract):
     """A batch's outcome, at most 4,096 bytes as JSON.
 
@@ -255,6 +284,7 @@ class Report(Contract):
     failures: tuple[Failure, ...] = ()
     omitted: int = 0
     fetched: Fetched | None = None
+    adopted: tuple[Adopted, ...] = ()
     locations: tuple[LocationFacts, ...] = ()
 
     def succeeded(self, index: int) -> bool:

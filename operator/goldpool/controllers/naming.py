@@ -95,5 +95,9 @@ class OperationIds:
         return f"create/{storage}/{attempt}"
 
     @staticmethod
+    def adopt(storage: str, volume_uid: str) -> str:
+        return f"adopt/{storage}/{volume_uid}"
+
+    @staticmethod
     def delete_volume(storage: str) -> str:
         return f"delete-volume/{storage}"

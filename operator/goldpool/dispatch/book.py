@@ -161,7 +161,8 @@ class Book:
             if report is not None and report.succeeded(index):
                 facts = _facts(report, flight.record.lane.location)
                 fetched = report.fetched if flight.record.kind is JobKind.FETCH else None
-                self._end(entry, Succeeded(facts, fetched), now)
+                adopted = next((found for found in report.adopted if found.index == index), None)
+                self._end(entry, Succeeded(facts, fetched, adopted), now)
                 owners |= entry.owners
             elif index in failures:
                 failure = failures[index]

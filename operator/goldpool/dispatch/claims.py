@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from goldpool.contracts.operations import (
+    Adopt,
     CreateBlank,
     CreateChild,
     DeleteParent,
@@ -40,7 +41,7 @@ def claims_of(operation: Operation) -> Claims:
             return Claims(holds=frozenset({operation.parent}), reads=location)
         case CreateChild():
             return Claims(holds=frozenset({operation.storage_id}), reads=location | {operation.parent})
-        case CreateBlank() | DeleteVolume():
+        case CreateBlank() | Adopt() | DeleteVolume():
             return Claims(holds=frozenset({operation.storage_id}), reads=location)
 
 

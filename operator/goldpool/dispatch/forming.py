@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from goldpool.contracts.operations import Adopt
 from goldpool.dispatch.claims import Claims, allowed_on_cordoned, needs_root
 from goldpool.dispatch.entries import Entry
 from goldpool.dispatch.settings import Limits
@@ -64,13 +65,13 @@ def form_batch(
         elif not _go_together(batch.entries[0], entry):
             taken.add(entry.claims)
             continue
-        if size + entry.size > limits.batch_bytes or len(batch.entries) >= limits.operations:
+        if size + entry.size > limits.batch_bytes or len(batch.entries) >= _most(entry, limits):
             full = True
             break
         batch.entries.append(entry)
         taken.add(entry.claims)
         size += entry.size
-        full = len(batch.entries) >= limits.operations
+        full = len(batch.entries) >= _most(entry, limits)
     if batch.entries:
         first = batch.entries[0]
         at_once = full or first.group != 0
@@ -86,6 +87,11 @@ def _gathered_at(entries: Sequence[Entry], limits: Limits, gather: float) -> flo
     return max(first + gather, min(last + limits.burst_quiet_seconds, first + limits.burst_seconds))
 
 
+def _most(entry: Entry, limits: Limits) -> int:
+    assert entry.request is not None
+    return limits.adoptions if isinstance(entry.request.operation, Adopt) else limits.operations
+
+
 def _go_together(first: Entry, other: Entry) -> bool:
     """One Job has one mount, one set of tolerations and one user. Root works alone."""
     one, two = first.request, other.request
@@ -95,6 +101,7 @@ def _go_together(first: Entry, other: Entry) -> bool:
         first.group == other.group
         and not needs_root(one.operation)
         and not needs_root(two.operation)
+        and isinstance(one.operation, Adopt) == isinstance(two.operation, Adopt)
         and allowed_on_cordoned(one.operation) == allowed_on_cordoned(two.operation)
         and one.tolerations == two.tolerations
         and one.mount == two.mount

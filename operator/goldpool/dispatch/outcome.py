@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from goldpool.contracts.operations import FailureReason, Fetched, LocationFacts, Progress
+from goldpool.contracts.operations import Adopted, FailureReason, Fetched, LocationFacts, Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +19,12 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """``facts``: how the Job found the operation's location; ``fetched``: of a Fetch, what it brought."""
+    """``facts``: how the Job found the operation's location; ``fetched``: of a Fetch, what it brought; ``adopted``: of an
+    Adopt, what it found."""
 
     facts: LocationFacts | None = None
     fetched: Fetched | None = None
+    adopted: Adopted | None = None
 
 
 @dataclass(frozen=True, slots=True)

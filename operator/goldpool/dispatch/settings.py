@@ -9,6 +9,8 @@ class Limits:
 
     operations: int = 200
     """Most operations of one Job: a Job of 200 tiny ones takes as long as one of 1 (jobs.md §2)."""
+    adoptions: int = 12
+    """Most of them that adopt: each one's finding must fit into the termination message."""
     batch_bytes: int = 120_000
     """Largest batch as JSON; the kernel takes 131,072 for one environment string, name included (jobs.md §3)."""
     gather_seconds: float = 0.02

@@ -55,13 +55,15 @@ def refusal(machine: Machine, disks: Path, parents: Path) -> Refusal | None:
 
 
 def volume_mismatch(disk: Disk, found: VolumeSidecar) -> str:
-    """What the volume's sidecar says otherwise; empty when it is the disk expected."""
+    """What the volume's sidecar says otherwise; empty when it is the disk expected. All parents of a revision are the
+    same bytes, so a restored disk may lie over another one than it was made over."""
     parent = disk.parent.parent if disk.parent else ""
+    over = parent if parent and found.parent else found.parent
     revision = disk.parent.revision if disk.parent else ""
     return _first_difference(
         ("storageID", disk.storage_id, found.storage_id),
         ("owner's UID", disk.volume_uid, found.owner.uid),
-        ("parent", parent, found.parent),
+        ("parent", parent, over),
         ("revision", revision, found.revision),
     )
 

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from goldpool.contracts.layout import POOLS_ROOT, TRASH, VOLUMES, LocationIdentity
+from goldpool.contracts.layout import POOLS_ROOT, TRASH, VOLUMES, LocationIdentity, VolumeSidecar
 from goldpool.contracts.operations import (
+    Adopt,
+    Adopted,
     Batch,
     CreateBlank,
     CreateChild,
@@ -66,6 +68,8 @@ class _Run:
     done: set[int] = field(default_factory=set)
     failures: dict[int, OperationFailed] = field(default_factory=dict)
     fetched: Fetched | None = None
+    adopted: dict[str, VolumeSidecar] = field(default_factory=dict)
+    """By operation."""
     unsynced: dict[tuple[str, str], set[int]] = field(default_factory=lambda: defaultdict(set))
     """Which operations are durable only when a (location, directory) is fsynced."""
 
@@ -161,7 +165,7 @@ def _perform(current: _Run, operation: Operation) -> Iterable[str]:
 def _work(
     current: _Run,
     location: pool.Location,
-    operation: Fetch | CreateChild | CreateBlank | DeleteVolume | DeleteParent,
+    operation: Fetch | CreateChild | CreateBlank | Adopt | DeleteVolume | DeleteParent,
 ) -> Iterable[str]:
     match operation:
         case Fetch():
@@ -175,6 +179,9 @@ def _work(
         case CreateBlank():
             volumes.create_blank(location, operation)
             return (VOLUMES,)
+        case Adopt():
+            current.adopted[operation.id] = volumes.adopt(location, operation)
+            return ()
         case DeleteVolume():
             volumes.delete_volume(location, operation, current.host.unix_seconds())
             return (TRASH, VOLUMES)
@@ -215,6 +222,17 @@ def _sweep_trash(current: _Run) -> None:
             log("trash not swept", location=name, error=str(error))
 
 
+def _adopted(current: _Run) -> Iterable[Adopted]:
+    for index, operation in enumerate(current.batch.operations):
+        if index in current.done and (found := current.adopted.get(operation.id)) is not None:
+            yield Adopted(
+                index=index,
+                virtual_bytes=found.virtual_bytes,
+                parent=found.parent,
+                revision=found.revision,
+            )
+
+
 def _report(current: _Run) -> Report:
     named = dict.fromkeys(
         [*(operation.location for operation in current.batch.operations), *current.identities]
@@ -226,6 +244,7 @@ def _report(current: _Run) -> Report:
             for index, failed in sorted(current.failures.items())
         ),
         fetched=current.fetched,
+        adopted=tuple(_adopted(current)),
         locations=tuple(_facts(current, location) for location in named),
     )
 

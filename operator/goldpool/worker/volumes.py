@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from goldpool.contracts.layout import VOLUME_DISK, VOLUME_SIDECAR, ImageFormat, VolumeSidecar, parent_file
 from goldpool.contracts.machine import PARENTS_ROOT
-from goldpool.contracts.operations import CreateBlank, CreateChild, DeleteVolume, FailureReason
+from goldpool.contracts.operations import Adopt, CreateBlank, CreateChild, DeleteVolume, FailureReason
 from goldpool.worker import overlay, publish, workspace
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.log import log
@@ -100,6 +100,46 @@ def _present(location: Location, wanted: VolumeSidecar) -> bool:
     if not stat.S_ISREG(disk.st_mode):
         raise _conflict(wanted, f"{VOLUME_DISK} is no regular file")
     return True
+
+
+def adopt(location: Location, operation: Adopt) -> VolumeSidecar:
+    """The disk's sidecar names the new owner, durably; what it says else is as it was, and is the answer.
+
+    ``VolumeMissing`` when there is no such disk; ``VolumeConflict`` when it was made for an object of another
+    namespace or name, or is no volume of ours.
+    """
+    name, wanted = operation.storage_id, operation.owner
+    try:
+        with publish.directory(name, at=location.volumes) as fd:
+            found = VolumeSidecar.model_validate_json(publish.read_file(VOLUME_SIDECAR, at=fd))
+            if not stat.S_ISREG(os.lstat(VOLUME_DISK, dir_fd=fd).st_mode):
+                raise _refusal(name, f"{VOLUME_DISK} is no regular file")
+            if found.storage_id != name:
+                raise _refusal(name, f"its sidecar is of {found.storage_id}")
+            if (found.owner.namespace, found.owner.name) != (wanted.namespace, wanted.name):
+                raise _refusal(name, f"it was made for {found.owner.namespace}/{found.owner.name}")
+            if found.owner.uid == wanted.uid:
+                return found
+            adopted = found.model_copy(update={"owner": wanted})
+            preliminary = f"{VOLUME_SIDECAR}.adopt"
+            publish.remove(preliminary, at=fd)
+            content = adopted.model_dump_json(indent=2).encode() + b"\n"
+            publish.write_file(preliminary, content, at=fd, mode=0o644)
+            # As with a location's identity: the file is ours, and its successor says more of the same.
+            os.replace(preliminary, VOLUME_SIDECAR, src_dir_fd=fd, dst_dir_fd=fd)
+            os.fsync(fd)
+    except FileNotFoundError as error:
+        raise OperationFailed(
+            FailureReason.VOLUME_MISSING, f"volumes/{name} is not here: nothing was made"
+        ) from error
+    except (NotADirectoryError, ValidationError) as error:
+        raise _refusal(name, f"no volume of ours: {type(error).__name__}") from error
+    log("volume adopted", volume=name, before=found.owner.uid, owner=wanted.uid)
+    return adopted
+
+
+def _refusal(name: str, what: str) -> OperationFailed:
+    return OperationFailed(FailureReason.VOLUME_CONFLICT, f"volumes/{name}: {what}; nothing was touched")
 
 
 def _conflict(wanted: VolumeSidecar, what: str) -> OperationFailed:

@@ -51,6 +51,8 @@ def observed(
     defaults: dict[str, Any] = {
         "template": Template.read(a_pinned_template()) if child else None,
         "place": a_place() if bound else None,
+        "adoption": None,
+        "rivals": (),
         "discards": tuple(a_discard(disk) for disk in read.status.discards),
         "parent_location": f"golden-ssd.{NODE}" if child and bound else None,
         "candidates": tuple(Parent.read(p) for p in candidates),

@@ -5,6 +5,7 @@ from typing import Any
 
 from goldpool.contracts.layout import ImageFormat, LocationIdentity, Owner
 from goldpool.contracts.operations import (
+    Adopt,
     CreateBlank,
     CreateChild,
     DeleteParent,
@@ -66,6 +67,11 @@ def a_blank(name: str = "v-1", location: str = "loc-1") -> CreateBlank:
     return CreateBlank(
         id=f"create-{name}", location=location, storage_id=name, owner=owner, virtual_bytes=1 << 30
     )
+
+
+def an_adoption(name: str = "v-1", location: str = "loc-1") -> Adopt:
+    owner = Owner(namespace="team-a", name=name, uid=f"new-uid-{name}")
+    return Adopt(id=f"adopt-{name}", location=location, storage_id=name, owner=owner)
 
 
 def a_deletion(name: str = "v-1", location: str = "loc-1") -> DeleteVolume:

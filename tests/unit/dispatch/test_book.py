@@ -3,6 +3,8 @@
 import pytest
 
 from goldpool.contracts.operations import (
+    TERMINATION_MESSAGE_LIMIT,
+    Adopted,
     FailureReason,
     Fetched,
     LocationFacts,
@@ -24,6 +26,7 @@ from tests.unit.dispatch.builders import (
     a_probe,
     a_report,
     a_request,
+    an_adoption,
     an_initialization,
 )
 
@@ -245,6 +248,28 @@ def test_a_result_brings_its_locations_facts_and_what_was_fetched() -> None:
     report = a_report(1).model_copy(update={"locations": (facts,), "fetched": fetched})
     book.ended(start.record.name, report, LATER)
     assert book.outcome("fetch-p-1-1") == Succeeded(facts, fetched)
+
+
+def test_each_adoption_hears_what_it_found() -> None:
+    book = a_book(an_adoption("v-1"), an_adoption("v-2"))
+    (start,) = book.take(LATER)
+    found = Adopted(index=1, virtual_bytes=1, parent="p-1", revision=REVISION)
+    book.ended(start.record.name, a_report(2).model_copy(update={"adopted": (found,)}), LATER)
+    assert book.outcome("adopt-v-1") == Succeeded()
+    assert book.outcome("adopt-v-2") == Succeeded(adopted=found)
+
+
+def test_so_many_adoptions_go_together_as_a_report_can_tell_of() -> None:
+    book = a_book(*(an_adoption(f"v-{n}") for n in range(40)), a_blank("v-other"))
+    starts = book.take(LATER)
+    assert [len(start.requests) for start in starts] == [LIMITS.adoptions, LIMITS.adoptions]
+    longest = tuple(
+        Adopted(index=n, virtual_bytes=1 << 60, parent="p" * 63, revision=REVISION)
+        for n in range(LIMITS.adoptions)
+    )
+    facts = LocationFacts(location="l" * 63, state=LocationState.OK, total_bytes=1 << 60, free_bytes=1 << 60)
+    report = a_report(LIMITS.adoptions).model_copy(update={"adopted": longest, "locations": (facts,) * 2})
+    assert len(report.model_dump_json()) <= TERMINATION_MESSAGE_LIMIT
 
 
 def test_a_job_is_removable_once_all_it_did_is_settled() -> None:

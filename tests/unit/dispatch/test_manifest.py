@@ -23,6 +23,7 @@ from tests.unit.dispatch.builders import (
     a_parent_deletion,
     a_probe,
     a_request,
+    an_adoption,
     an_initialization,
 )
 
@@ -55,6 +56,7 @@ def pod_of(job: dict[str, Any]) -> dict[str, Any]:
         ("fetch", a_job(a_fetch())),
         ("deletions", a_job(a_deletion(), a_parent_deletion("p-9"), tolerations=({"key": "storage"},))),
         ("probe", a_job(a_probe())),
+        ("adoption", a_job(an_adoption())),
     ],
 )
 def test_a_job_is_the_golden_one(name: str, job: dict[str, Any]) -> None:

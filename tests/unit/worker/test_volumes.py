@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goldpool.contracts.layout import ImageFormat, VolumeSidecar
-from goldpool.contracts.operations import DeleteVolume, FailureReason
+from goldpool.contracts.operations import Adopt, DeleteVolume, FailureReason
 from goldpool.worker import workspace
 from goldpool.worker.overlay import Backing, layout, rounded, write
 from goldpool.worker.publish import directory
@@ -244,3 +244,73 @@ def test_a_deletion_sweeps_old_trash_by_the_longest_patience_of_its_batch(pool: 
         (pool.path / "trash" / entry).mkdir()
     pool.run(a_deletion("v-1", 0), a_deletion("v-2", 3600), now=now)
     assert sorted(path.name for path in (pool.path / "trash").iterdir()) == ["foreign", f"young.{now - 3000}"]
+
+
+# -- adopted
+
+
+def an_adoption(storage_id: str = "v-1", **owner: str) -> Adopt:
+    restored = an_owner(**({"uid": "o-2"} | owner))
+    return Adopt(id=f"a-{storage_id}", location=LOCATION, storage_id=storage_id, owner=restored)
+
+
+def sidecar_of(pool: Pool, storage_id: str = "v-1") -> VolumeSidecar:
+    return VolumeSidecar.model_validate_json(
+        (pool.path / "volumes" / storage_id / "volume.json").read_bytes()
+    )
+
+
+def test_a_restored_object_takes_its_disk_over_and_hears_what_it_is(pool: Pool) -> None:
+    assert pool.one(a_child()) is None
+    disk = pool.path / "volumes" / "v-1" / "disk.qcow2"
+    before, sidecar = disk.read_bytes(), sidecar_of(pool)
+    for _ in range(2):  # done again it is the same
+        report = pool.run(an_adoption())
+        (found,) = report.adopted
+        assert (found.index, found.parent, found.revision) == (0, sidecar.parent, sidecar.revision)
+        assert found.virtual_bytes == sidecar.virtual_bytes
+        assert sidecar_of(pool) == sidecar.model_copy(update={"owner": an_owner(uid="o-2")})
+    assert disk.read_bytes() == before
+    assert sorted(x.name for x in disk.parent.iterdir()) == ["disk.qcow2", "volume.json"]
+
+
+def test_each_of_a_batch_hears_of_its_own_disk(pool: Pool) -> None:
+    assert pool.run(a_blank("v-1"), a_child("v-2")).failures == ()
+    report = pool.run(an_adoption("v-0"), an_adoption("v-1"), an_adoption("v-2"))
+    assert [(x.index, x.revision) for x in report.adopted] == [(1, ""), (2, REVISION)]
+    assert [(x.index, x.reason) for x in report.failures] == [(0, FailureReason.VOLUME_MISSING)]
+
+
+@pytest.mark.parametrize("other", [{"namespace": "team-b"}, {"name": "web-2-root"}])
+def test_the_disk_of_another_object_is_left_as_it_is(pool: Pool, other: dict[str, str]) -> None:
+    assert pool.one(a_blank()) is None
+    before = pool.tree()
+    failure = pool.one(an_adoption(**other))
+    assert failure is not None
+    assert failure.reason is FailureReason.VOLUME_CONFLICT
+    assert "team-a/web-1-root" in failure.message
+    assert pool.tree() == before
+
+
+def test_a_disk_that_is_not_there_is_not_made(pool: Pool) -> None:
+    before = pool.tree()
+    failure = pool.one(an_adoption())
+    assert failure is not None
+    assert failure.reason is FailureReason.VOLUME_MISSING
+    assert pool.tree() == before
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", None])
+def test_what_is_no_volume_of_ours_is_not_adopted(pool: Pool, content: bytes | None) -> None:
+    theirs = pool.path / "volumes" / "v-1"
+    if content is None:
+        theirs.write_bytes(b"a file")
+    else:
+        theirs.mkdir()
+        (theirs / "disk.qcow2").write_bytes(b"")
+        (theirs / "volume.json").write_bytes(content)
+    before = pool.tree()
+    failure = pool.one(an_adoption())
+    assert failure is not None
+    assert failure.reason is FailureReason.VOLUME_CONFLICT
+    assert pool.tree() == before

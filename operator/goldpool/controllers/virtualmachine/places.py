@@ -23,7 +23,7 @@ def needing_place(o: Observed, draft: Draft) -> list[DiskView]:
 
 def failed_where_bound(disk: DiskView) -> bool:
     volume = disk.volume
-    if volume is None or volume.status.first_used_time is not None or volume.spec.storage_id is None:
+    if volume is None or volume.used or volume.spec.storage_id is None:
         return False
     return volume.status.failure is not None and volume.status.storage_id == volume.spec.storage_id
 
@@ -31,7 +31,7 @@ def failed_where_bound(disk: DiskView) -> bool:
 def _bound_where_avoided(disk: DiskView, draft: Draft) -> bool:
     """A start failed on the host before the disk was opened: its bytes mean nothing yet."""
     volume = disk.volume
-    if volume is None or volume.status.first_used_time is not None or volume.spec.placement is None:
+    if volume is None or volume.used or volume.spec.placement is None:
         return False
     if volume.spec.placement.volume_uid != volume.metadata.uid:
         return False  # restored: its disk is another object's

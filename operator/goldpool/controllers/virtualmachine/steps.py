@@ -6,9 +6,9 @@ from typing import Final
 from goldpool.api.conditions import ConditionType, Reason, is_true, message_of, why_stalled
 from goldpool.api.parent import ParentState
 from goldpool.api.virtualmachine import RejectionCount
-from goldpool.api.volume import DISCARDS_KEPT
+from goldpool.api.volume import DISCARDS_KEPT, Volume
 from goldpool.controllers.landscape import Bind
-from goldpool.controllers.naming import MADE_FOR_ANNOTATION, RETRY_ANNOTATION, storage_id
+from goldpool.controllers.naming import LABEL_VM_NAME, MADE_FOR_ANNOTATION, RETRY_ANNOTATION, storage_id
 from goldpool.controllers.verdict import MESSAGE_LIMIT, busy, seconds_since, stalled, timestamp
 from goldpool.controllers.virtualmachine.allowances import heed_allowances
 from goldpool.controllers.virtualmachine.effects import claim_lease, ensure_root, mark_used, release_claims
@@ -22,7 +22,8 @@ from goldpool.controllers.virtualmachine.places import (
 )
 from goldpool.controllers.virtualmachine.pod import pinned_host
 from goldpool.controllers.virtualmachine.status import Draft
-from goldpool.engine.plan import EventKind, Plan, Record
+from goldpool.engine.plan import EventKind, Patch, Plan, Record
+from goldpool.kube import resources as r
 from goldpool.planning.placement import Placement, Unplaceable
 from goldpool.planning.references import template_of
 
@@ -33,6 +34,8 @@ def await_root(o: Observed, draft: Draft) -> Plan | None:
         return _give_up_going(o, draft, root)
     if root.volume is not None:
         made_for = root.volume.metadata.annotations.get(MADE_FOR_ANNOTATION)
+        if spec.volume_ref is None and made_for != o.machine.metadata.uid and _restored_with(o, root.volume):
+            return _take_over_root(o, draft, root.volume)
         if spec.volume_ref is None and made_for != o.machine.metadata.uid:
             message = (
                 f"Volume {root.volume_name} exists and was not made for this machine: "
@@ -67,6 +70,23 @@ def await_root(o: Observed, draft: Draft) -> Plan | None:
         effects=ensure_root(o),
         status=draft.status(busy(Reason.WAITING_FOR_VOLUMES, "the root volume is made"), "Pending"),
     )
+
+
+def _restored_with(o: Observed, root: Volume) -> bool:
+    """A backup brought both back: the volume was made for a machine of this name, and the disk is that volume's own."""
+    return (root.restored or root.adopted) and root.metadata.labels.get(
+        LABEL_VM_NAME
+    ) == o.machine.metadata.name
+
+
+def _take_over_root(o: Observed, draft: Draft, root: Volume) -> Plan:
+    metadata = root.metadata
+    effects: tuple[Patch, ...] = ()
+    if not root.restored:
+        mine = {"metadata": {"annotations": {MADE_FOR_ANNOTATION: o.machine.metadata.uid}}}
+        effects = (Patch(r.VOLUME, metadata.name, metadata.namespace, metadata.resource_version, mine),)
+    message = f"Volume {metadata.name} was restored: {message_of(root.status.conditions) or 'not looked at yet'}"
+    return Plan(effects=effects, status=draft.status(busy(Reason.WAITING_FOR_VOLUMES, message), "Pending"))
 
 
 def await_attached(o: Observed, draft: Draft) -> Plan | None:
@@ -287,7 +307,7 @@ def claim(o: Observed, draft: Draft) -> Plan | None:
             # the Lease, which says who was the first: a failed start gives back only what it took itself.
             effects.append(mark_used(disk, timestamp(o.now)))
         if disk.lease is None:
-            effects.append(claim_lease(o, disk, first=first))
+            effects.append(claim_lease(o, disk, first=not disk.volume.used))
     if not effects:
         return None
     # Without a status: the next pass makes the pod and says so, and every write a start waits for is one too many.

@@ -8,9 +8,11 @@ from goldpool.api.volume import Volume
 from goldpool.controllers.backing import executing_host, mount_of
 from goldpool.controllers.landscape import Landscape
 from goldpool.controllers.naming import OperationIds, lease_name, source_hash
+from goldpool.controllers.volume.adoption import rivals_of
 from goldpool.controllers.volume.observed import Discard, Observed, Place
 from goldpool.controllers.volume.plan import plan
 from goldpool.controllers.world import BY_PARENT, BY_POOL, BY_TEMPLATE, World, differs, going, place_as_seen
+from goldpool.dispatch.outcome import Outcome
 from goldpool.engine.plan import Plan
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, Obj
@@ -56,6 +58,12 @@ class VolumeController:
             )
         holder = (lease or {}).get("spec", {}).get("holderIdentity") or ""
         annotations = (lease or {}).get("metadata", {}).get("annotations") or {}
+        adoption: Outcome | None = None
+        rivals: tuple[str, ...] = ()
+        if volume.restored and not volume.deleting:
+            adoption = dispatcher.outcome(OperationIds.adopt(storage, volume.metadata.uid))
+            if adoption is None and not volume.adopted:
+                rivals = await rivals_of(world, volume)
         direct = None
         if (
             not volume.deleting
@@ -71,6 +79,8 @@ class VolumeController:
             volume=volume,
             template=template,
             place=place,
+            adoption=adoption,
+            rivals=rivals,
             discards=tuple(
                 Discard(
                     disk,

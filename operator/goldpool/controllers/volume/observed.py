@@ -50,6 +50,9 @@ class Observed:
     template: Template | None
     place: Place | None
     """Of spec.placement; None while unbound, or when the pool or location is gone."""
+    adoption: Outcome | None
+    rivals: tuple[str, ...]
+    """Of a restored volume whose disk is not taken over yet: who else has the disk, as the API server itself says."""
     discards: tuple[Discard, ...]
     parent_location: str | None
     candidates: tuple[Parent, ...]

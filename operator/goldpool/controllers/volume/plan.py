@@ -21,6 +21,7 @@ from goldpool.controllers.verdict import (
     timestamp,
     waiting,
 )
+from goldpool.controllers.volume.adoption import adopt, finish
 from goldpool.controllers.volume.asking import ask
 from goldpool.controllers.volume.discarding import discard
 from goldpool.controllers.volume.observed import Observed, Place
@@ -49,10 +50,8 @@ def plan(o: Observed) -> Plan:
         return Plan(effects=(AddFinalizer(r.VOLUME, o.raw, FINALIZER),))
     if volume.spec.storage_id is None:
         return _unbound(o)
-    placement = volume.spec.placement
-    if placement is not None and placement.volume_uid != volume.metadata.uid:
-        message = "the object was restored: its binding names another Volume's UID; its disk is not touched"
-        return Plan(status=status_of(o, stalled(Reason.VOLUME_RESTORED, message)))
+    if volume.restored:
+        return adopt(o)
     return discard(o, _bound(o))
 
 
@@ -61,7 +60,7 @@ def _bound(o: Observed) -> Plan:
     if status.storage_id not in {None, o.volume.spec.storage_id}:
         return _rebound(o)
     if status.created_time is None:
-        return _make(o)
+        return finish(o) if o.volume.adopted else _make(o)
     return Plan(status=status_of(o, _use(o), used_by=o.holder_name or o.holder or None))
 
 

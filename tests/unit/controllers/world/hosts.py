@@ -2,11 +2,14 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from goldpool.contracts.layout import Owner
 from goldpool.contracts.operations import (
     PERMANENT,
+    Adopt,
+    Adopted,
     CreateBlank,
     CreateChild,
     DeleteParent,
@@ -35,6 +38,12 @@ class Child:
     owner: str
     parent: tuple[str, str] | None
     revision: str
+    named: tuple[str, str] = ("", "")
+    """Namespace and name of the Volume it was made for."""
+
+
+def _child(owner: Owner, parent: tuple[str, str] | None, revision: str) -> Child:
+    return Child(owner.uid, parent, revision, (owner.namespace, owner.name))
 
 
 @dataclass
@@ -49,7 +58,7 @@ class Disks:
     gone: set[str] = field(default_factory=set)
     """Names whose bytes were removed."""
 
-    def carry_out(self, operation: Operation) -> Fetched | FailureReason | None:
+    def carry_out(self, operation: Operation) -> Fetched | Adopted | FailureReason | None:
         """Idempotent, as the worker is."""
         at = operation.location
         match operation:
@@ -73,9 +82,18 @@ class Disks:
                 assert self.parents.get(parent) == operation.revision, (
                     f"{operation.parent} is not there for its child"
                 )
-                self._make(at, operation.storage_id, Child(operation.owner.uid, parent, operation.revision))
+                self._make(at, operation.storage_id, _child(operation.owner, parent, operation.revision))
             case CreateBlank():
-                self._make(at, operation.storage_id, Child(operation.owner.uid, None, ""))
+                self._make(at, operation.storage_id, _child(operation.owner, None, ""))
+            case Adopt():
+                child = self.volumes.get((at, operation.storage_id))
+                if child is None:
+                    return FailureReason.VOLUME_MISSING
+                if child.named != (operation.owner.namespace, operation.owner.name):
+                    return FailureReason.VOLUME_CONFLICT
+                self.volumes[at, operation.storage_id] = replace(child, owner=operation.owner.uid)
+                over = child.parent[1] if child.parent else ""
+                return Adopted(index=0, virtual_bytes=2 * GIB, parent=over, revision=child.revision)
             case DeleteVolume():
                 self.volumes.pop((at, operation.storage_id), None)
                 self.gone.add(operation.storage_id)
@@ -169,7 +187,7 @@ class Dispatch:
     ) -> None:
         """``all_the_same``: what failed (a lost Job) did its work before."""
         request = self.running.pop(operation_id)
-        result: Fetched | FailureReason | None = failure
+        result: Fetched | Adopted | FailureReason | None = failure
         if failure is None or all_the_same:
             done = self.disks.carry_out(request.operation)
             result = failure or done
@@ -184,6 +202,8 @@ class Dispatch:
         elif isinstance(result, FailureReason):
             self.ended[operation_id] = (request, Failed(result, str(result), permanent=result in PERMANENT))
         else:
-            self.ended[operation_id] = (request, Succeeded(fetched=result))
+            adopted = result if isinstance(result, Adopted) else None
+            fetched = result if isinstance(result, Fetched) else None
+            self.ended[operation_id] = (request, Succeeded(fetched=fetched, adopted=adopted))
         self.wake(request.owner)
         self.wake(Key("StorageLocation", "", at))

@@ -47,6 +47,8 @@ class Rules:
         before = old["spec"].get("storageID") if old else None
         if storage is None or storage == before:
             return
+        if old is None and storage in self._bound:
+            return  # restored: it may take the disk over, and nothing is made for it
         assert storage not in self._bound, f"{storage} is used for a second binding"
         self._bound[storage] = new["metadata"]["uid"]
 
@@ -119,9 +121,8 @@ class Rules:
             )
             found = [c for (_, name), c in self._disks.volumes.items() if name == storage]
             assert found, f"a guest on {storage}, whose bytes are not there"
-            assert found[0].parent is None or found[0].parent in self._disks.parents, (
-                "a guest without its parent"
-            )
+            there = {revision for (_, _), revision in self._disks.parents.items()}
+            assert found[0].parent is None or found[0].revision in there, "a guest without its parent"
 
     def guest_ends(self, pod: Obj) -> None:
         for disk in _machine(pod)["disks"]:

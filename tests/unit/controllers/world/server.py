@@ -66,6 +66,9 @@ class Server:
         await Pause()
         matches = matches_labels(labels)
         found = [o for (kind, _), o in self.objects.items() if kind is resource and matches(o)]
+        if fields:
+            path, _, value = fields.partition("=")
+            found = [o for o in found if _at_path(o, path.split(".")) == value]
         return [deepcopy(o) for o in found if not namespace or o["metadata"].get("namespace") == namespace]
 
     async def create(self, resource: Resource, obj: Obj) -> Obj:
@@ -216,6 +219,12 @@ class Server:
         for (resource, key), obj in [*self.objects.items()]:
             if any(o["uid"] == owner for o in obj["metadata"].get("ownerReferences", ())):
                 self.remove(resource, key.name, key.namespace)
+
+
+def _at_path(obj: Any, path: Sequence[str]) -> Any:
+    for step in path:
+        obj = obj.get(step) or {}
+    return obj
 
 
 def _merged(old: Obj, patch: Obj) -> Obj:
