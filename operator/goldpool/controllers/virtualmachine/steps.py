@@ -85,7 +85,9 @@ def _take_over_root(o: Observed, draft: Draft, root: Volume) -> Plan:
     if not root.restored:
         mine = {"metadata": {"annotations": {MADE_FOR_ANNOTATION: o.machine.metadata.uid}}}
         effects = (Patch(r.VOLUME, metadata.name, metadata.namespace, metadata.resource_version, mine),)
-    message = f"Volume {metadata.name} was restored: {message_of(root.status.conditions) or 'not looked at yet'}"
+    message = (
+        f"Volume {metadata.name} was restored: {message_of(root.status.conditions) or 'not looked at yet'}"
+    )
     return Plan(effects=effects, status=draft.status(busy(Reason.WAITING_FOR_VOLUMES, message), "Pending"))
 
 
