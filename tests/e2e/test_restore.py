@@ -28,6 +28,14 @@ def vanish(site: Site, kind: str, name: str) -> None:
     site.gone(kind, name)
 
 
+def refused(site: Site, volume: str, why: str) -> None:
+    def says_so() -> bool:
+        told = site.condition("Volume", volume, "Stalled")
+        return told.get("reason") == "VolumeRestored" and why in told["message"]
+
+    site.eventually(says_so, f"Volume {volume} is refused: {why}")
+
+
 def test_a_machine_and_its_volume_come_back_from_their_yaml(site: Site, boot: Image, boot_line: str) -> None:
     site.pools_on(NODE)
     site.machine("vm", template=site.template(boot))
@@ -49,7 +57,7 @@ def test_a_machine_and_its_volume_come_back_from_their_yaml(site: Site, boot: Im
     renamed = deepcopy(volume)
     renamed["metadata"]["name"] = "another"
     site.api.create(renamed)
-    assert f"{site.namespace}/vm-root" in site.reason("Volume", "another", "VolumeRestored")
+    refused(site, "another", f"made for {site.namespace}/vm-root")
     site.delete("Volume", "another")
     site.gone("Volume", "another")
     assert site.nodes.names_in(NODE, f"{TEST_STANDARD}/volumes") == [disk], (
@@ -59,7 +67,7 @@ def test_a_machine_and_its_volume_come_back_from_their_yaml(site: Site, boot: Im
     site.api.create(volume)
     site.ready("Volume", "vm-root")
     site.api.create(renamed)
-    assert f"Volume {site.namespace}/vm-root" in site.reason("Volume", "another", "VolumeRestored")
+    refused(site, "another", f"Volume {site.namespace}/vm-root")
     site.api.create(machine)
     site.running("vm")
     site.says("vm", f"{boot_line} BOOTS 0002")
