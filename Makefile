@@ -71,7 +71,7 @@ upgrade-test: venv packages chart ## Upgrade from the version before this one an
 	@$(BIN)/python -m hack.upgrade
 	@$(WITH_CLUSTER); $(PYTEST) tests/upgrade
 
-bench: venv packages ## Measure, as ratios to Kubernetes alone; ONLY="volumes startup", JSON=FILE
+bench: venv packages ## Measure, as ratios to Kubernetes alone; ONLY="volumes startup", JSON=FILE (docs/performance.md)
 	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json $(JSON))
 
 bench-check: venv packages ## The same, and fail where a figure is above its calibrated threshold

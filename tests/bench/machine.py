@@ -1,7 +1,6 @@
 """The machine that a run was made on: how big it is, and how busy others keep it."""
 
 import os
-import platform
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,6 @@ def facts() -> dict[str, Any]:
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "cores": os.cpu_count(),
         "memoryGiB": round(memory / 2**30),
-        "kernel": platform.release(),
-        "kvm": Path("/dev/kvm").exists(),
     }
 
 
