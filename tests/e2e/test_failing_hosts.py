@@ -1,5 +1,6 @@
 """A host that fails a machine is avoided, the next one is used, and the machine's status says both."""
 
+from tests.e2e.cli import goldpool
 from tests.e2e.server import Image
 from tests.e2e.site import Site
 
@@ -47,3 +48,27 @@ def test_a_machine_that_failed_everywhere_starts_when_it_is_told_to_retry(site: 
     site.api.patch("VirtualMachine", "vm", again, site.namespace)
     site.running("vm")
     assert site.status("VirtualMachine", "vm").get("avoid", []) == []
+
+
+def test_a_machine_whose_every_plan_fails_stops_trying_until_it_is_told_to(site: Site, boot: Image) -> None:
+    """Two golden pools on three hosts are six places; four failed plans are enough."""
+    site.pool("more", golden=True)
+    site.pools_on()
+    refusing = [True]
+    boot.refuses = lambda _node: refusing[0]
+    template = site.template(boot)
+    site.machine("vm", template=template)
+    sentence = site.reason("VirtualMachine", "vm", "TooManyPlans")
+    assert sentence.startswith("4 plans failed; last: ParentFailed at ")
+    assert site.condition("VirtualMachine", "vm", "Stalled")["status"] == "True"
+    assert len(site.status("VirtualMachine", "vm")["avoid"]) == 4
+    said = goldpool("explain", "vm", "vm", "-n", site.namespace).stdout
+    assert "Avoided, because it failed there" in said
+    assert "goldpool.io/retry" in said
+
+    refusing[0] = False
+    again = {"metadata": {"annotations": {"goldpool.io/retry": "1"}}}
+    site.api.patch("VirtualMachine", "vm", again, site.namespace)
+    site.running("vm")
+    status = site.status("VirtualMachine", "vm")
+    assert (status.get("plans"), status.get("avoid", [])) == (None, [])

@@ -1,9 +1,11 @@
 """A machine that fits nowhere says so, costs nothing, and starts when the world changes."""
 
+import json
 import time
 
 import pytest
 
+from tests.e2e.cli import goldpool
 from tests.e2e.server import Image
 from tests.e2e.site import Site
 
@@ -23,6 +25,29 @@ def test_a_machine_waits_for_a_tag_without_polling(site: Site, boot: Image) -> N
     site.api.patch("StoragePool", standard, {"spec": {"tags": ["fast"]}})
     site.running("vm")
     assert site.status("VirtualMachine", "vm").get("rejections", []) == []
+
+
+def test_a_machines_place_is_explained_and_told(site: Site, boot: Image) -> None:
+    golden, standard = site.pools_on()
+    template = site.template(boot)
+    site.machine("vm", template=template)
+    site.running("vm")
+    host = site.status("VirtualMachine", "vm")["host"]
+    [told] = [e for e in site.events("vm") if e.startswith("placed on ")]
+    assert told.startswith(f"placed on {host}: root in {standard} over {golden} (")
+
+    site.machine("wanting", template=template, tags=["fast"])
+    site.reason("VirtualMachine", "wanting", "NotPlaceable")
+    said = goldpool("explain", "vm", "vm", "-n", site.namespace).stdout
+    marked = [
+        line.split() for line in said.splitlines() if line.split()[0:1] and line.split()[0].endswith("*")
+    ]
+    assert [row[1:5] for row in marked] == [[host, standard, golden, "Fits"]]
+    ours = [row for row in map(str.split, said.splitlines()) if standard in row[2:3]]
+    assert {row[1] for row in ours} == set(site.nodes.names())
+    [found] = json.loads(goldpool("explain", "vm", "wanting", "-n", site.namespace, "-o", "json").stdout)
+    assert {c["reason"] for c in found["disks"][0]["candidates"] if c["pool"] == standard} == {"WithoutTags"}
+    assert "WithoutTags" in {r["reason"] for r in found["remedies"]}
 
 
 def test_a_machine_waits_for_a_node_of_its_pool(site: Site, boot: Image) -> None:

@@ -94,6 +94,8 @@ GOLDPOOL_VM_IMAGE: "{{ .Values.image.vm.repository }}:{{ .Values.image.vm.tag }}
 GOLDPOOL_IMAGE_PULL_POLICY: {{ .Values.image.pullPolicy | quote }}
 GOLDPOOL_ALLOWED_PATH_PREFIXES: {{ join "," .Values.allowedPathPrefixes | quote }}
 GOLDPOOL_CPU_ALLOCATION_RATIO: {{ int64 .Values.cpuAllocationRatio | quote }}
+GOLDPOOL_ALLOCATOR: {{ .Values.planning.allocator | quote }}
+GOLDPOOL_MAX_PLANS: {{ int64 .Values.planning.maxPlans | quote }}
 GOLDPOOL_LOG_FORMAT: {{ .Values.logFormat | quote }}
 GOLDPOOL_TRASH_SECONDS: {{ int64 .Values.trashSeconds | quote }}
 GOLDPOOL_FETCH_CONNECT_SECONDS: {{ int64 .Values.fetch.connectSeconds | quote }}

@@ -37,6 +37,7 @@ class Reason(StrEnum):
     PENDING = "Pending"
     INITIALIZING = "Initializing"
     PLANNING = "Planning"
+    PLACED = "Placed"
     NOT_PLACEABLE = "NotPlaceable"
     TOO_MANY_PLANS = "TooManyPlans"
     WAITING_FOR_CONSUMER = "WaitingForFirstConsumer"
@@ -102,6 +103,7 @@ EXPLANATIONS: Final[dict[Reason, str]] = {
     Reason.PENDING: "Nothing was done yet.",
     Reason.INITIALIZING: "Hosts are preparing their locations.",
     Reason.PLANNING: "A place is being chosen.",
+    Reason.PLACED: "Its disks have a place; the event says where, and by which figures.",
     Reason.NOT_PLACEABLE: "No host and pool fit; the message counts why. It is tried again as soon as something changes.",
     Reason.TOO_MANY_PLANS: "Ten plans failed. Change the spec or set a new value of goldpool.io/retry.",
     Reason.WAITING_FOR_CONSUMER: "The volume gets its place when a virtual machine first needs it.",

@@ -191,10 +191,7 @@ def is_bound_there(disk: Disk, candidate: Standing) -> bool:
 
 
 def _said(answer: Placement) -> str:
-    places = ", ".join(
-        f"{d.disk} in {d.pool}" + (f" over {d.parent_pool}" if d.parent_pool not in {None, d.pool} else "")
-        for d in answer.disks
-    )
+    places = answer.sentence()
     hosts = answer.hosts[0] if len(answer.hosts) == 1 else f"any of {', '.join(answer.hosts)}"
     return f"{places}, on {hosts}" if places else f"on {hosts}"
 

@@ -138,6 +138,13 @@ class Ledger:
             return min(views, key=rank, default=None)
         return ParentView(*spot, ready=False) if spot in self._needed_by else None
 
+    def parent_name(self, spot: Spot) -> str:
+        """Of ``parent_at``; empty while there is no object."""
+        named = [
+            (rank(c.view), name) for name in self._copies_at.get(spot, ()) if (c := self._copies[name]).view
+        ]
+        return min(named)[1] if named else ""
+
     def parents(self) -> Iterator[ParentView]:
         """All of ``parent_at``."""
         for spot in self._copies_at.keys() | self._needed_by.keys():

@@ -5,6 +5,7 @@ every location is judged, and the answer to a question is kept for as long as th
 machines that wait for room in a full cluster cost one search.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from goldpool.api.parent import Parent
@@ -13,6 +14,7 @@ from goldpool.api.storagepool import Scope, StoragePool, Toleration
 from goldpool.api.template import Template
 from goldpool.api.volume import Volume
 from goldpool.planning.allocators import Allocator, firstfitleastconsumed
+from goldpool.planning.figures import figures
 from goldpool.planning.identity import location_name
 from goldpool.planning.index import Index
 from goldpool.planning.ledger import Ledger, VolumeKey
@@ -26,6 +28,7 @@ from goldpool.planning.placement import (
     place,
 )
 from goldpool.planning.references import template_of
+from goldpool.planning.reservation import rank
 from goldpool.planning.search import Candidates
 from goldpool.planning.snapshot import (
     LocationFacts,
@@ -177,11 +180,24 @@ class Planner:
             except Exhausted:
                 found = None
             if found is not None:
-                return found
+                return self._explained(found, wish)
         answer = self.search(wish, seed=seed, tolerations=tolerated)
         if isinstance(answer, Unplaceable):
             self._refusals[question] = answer
-        return answer
+            return answer
+        return self._explained(answer, wish)
+
+    def _explained(self, found: Placement, wish: MachineWish) -> Placement:
+        if not found.disks:
+            return found
+        disk, first = wish.disks[0], found.disks[0]
+        location = self.index.location(first.location)
+        assert location is not None
+        if disk.template is None or first.parent_location is None:
+            return replace(found, why=figures(location, None))
+        spot = (disk.template.name, first.parent_location)
+        why = figures(location, rank(self.index.parents.get(spot)), self.ledger.parent_name(spot))
+        return replace(found, why=why)
 
     def search(
         self, wish: MachineWish, *, seed: int, tolerations: list[Toleration]

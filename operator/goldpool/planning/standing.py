@@ -2,15 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
-from goldpool.planning.allocators import Offer
+from goldpool.planning.figures import figures
 from goldpool.planning.filters import Ask, may_hold_disk, may_hold_parent, reject, where
 from goldpool.planning.placement import RejectionReason
 from goldpool.planning.search import Candidates, Choice
 from goldpool.planning.views import LocationView
-
-_PARENT: Final = ("is there", "is on its way", "has to be fetched", "failed there")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +46,8 @@ def _fits(choice: Choice, number: int) -> Standing:
     host = location.host or (at.host if at is not None else "")
     return Standing(
         host, location.pool, at.pool if at else "", location.name, at.name if at else "",
-        number, "", figures(choice.offer, needs_parent=at is not None),
+        number, "", figures(location, choice.offer.parent_rank if at is not None else None),
     )  # fmt: skip
-
-
-def figures(offer: Offer, *, needs_parent: bool) -> str:
-    """What the allocators compare, as a person reads it."""
-    parts = [f"{_percent(offer.promised_free_percent)} not promised"]
-    if offer.unsized:
-        parts.append(f"{offer.unsized} of unknown size")
-    if needs_parent:
-        parts.append(f"the parent {_PARENT[offer.parent_rank]}")
-    parts.append(f"{_percent(offer.free_percent)} free")
-    return ", ".join(parts)
-
-
-def _percent(number: int) -> str:
-    return "an unknown part" if number < 0 else f"{number} %"
 
 
 def _rejected(candidates: Candidates, ask: Ask, fitting: set[tuple[str, str]]) -> Iterator[Standing]:

@@ -140,3 +140,13 @@ class Placement:
 
     disks: tuple[DiskPlacement, ...]
     hosts: tuple[str, ...]
+    why: str = field(default="", compare=False)
+    """The figures of the first disk's place, for people."""
+
+    def sentence(self) -> str:
+        """``root in standard over golden-ssd, data in standard``."""
+        return ", ".join(
+            f"{d.disk} in {d.pool}"
+            + (f" over {d.parent_pool}" if d.parent_pool not in {None, d.pool} else "")
+            for d in self.disks
+        )

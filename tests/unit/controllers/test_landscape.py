@@ -22,10 +22,12 @@ from goldpool.planning.snapshot import host_view, location_facts, location_view,
 from tests.unit.controllers.builders import (
     NOW,
     SETTINGS,
+    a_blank_volume,
     a_golden_pool,
     a_location,
     a_machine,
     a_node,
+    a_parent,
     a_pinned_template,
     a_pool,
     a_root_of,
@@ -82,6 +84,53 @@ def a_landscape(
 def placed(landscape: Landscape, volume: Obj) -> Placement | Unplaceable:
     machine = VirtualMachine.read(a_machine())
     return landscape.place_machine(machine, {"root": Volume.read(volume)}, {}, avoid=[])
+
+
+@pytest.mark.parametrize(
+    ("allocator", "pools"),
+    [
+        ("firstfit", {"std-a"}),  # by name
+        ("firstfitleastconsumed", {"std-c"}),  # nothing is promised there
+        ("userdispersing", {"std-c"}),  # none of team-a, and nothing promised
+        ("random", {"std-a", "std-b", "std-c"}),
+    ],
+)
+def test_the_allocator_that_was_set_chooses(allocator: str, pools: set[str]) -> None:
+    cache = Cache(clock=lambda: 0.0)
+    register_indices(cache)
+    cache.upsert(r.NODE, NODE)
+    for name in ("std-a", "std-b", "std-c"):
+        cache.upsert(r.STORAGE_POOL, a_pool(name))
+        cache.upsert(r.STORAGE_LOCATION, a_located(name, status=SMALL))
+    mine = a_blank_volume("mine", spec={"placement": {"pool": "std-a", "host": "node-1"}, "size": "1Gi"})
+    theirs = a_blank_volume("theirs", spec={"placement": {"pool": "std-b", "host": "node-1"}, "size": "1Gi"})
+    theirs["metadata"]["namespace"] = "team-b"
+    for volume in (mine, theirs):
+        cache.upsert(r.VOLUME, volume)
+    settings = SETTINGS.model_copy(update={"allocator": allocator})
+    nobody, nothing = cast(KubeApi, None), cast(Dispatcher, None)
+    landscape = Landscape(World(cache, nobody, nothing, settings, cluster_uid="c", now=lambda: NOW))
+    chosen = set()
+    for n in range(40):
+        machine = VirtualMachine.read(a_machine(uid=f"uid-{n}"))
+        found = landscape.place_machine(
+            machine, {"root": Volume.read(a_blank_volume(bound=False))}, {}, avoid=[]
+        )
+        assert isinstance(found, Placement)
+        chosen.add(found.disks[0].pool)
+    assert chosen <= pools
+    assert allocator != "random" or chosen == pools
+
+
+def test_a_placement_says_by_which_figures() -> None:
+    landscape, cache = a_landscape()
+    cache.upsert(
+        r.PARENT, a_parent(spec={"location": location_name("golden-ssd", "uid-golden-ssd", "node-1")})
+    )
+    found = placed(landscape, a_root_of(a_machine(), bound=False))
+    assert isinstance(found, Placement)
+    assert found.sentence() == "root in std-a over golden-ssd"
+    assert found.why == "100 % not promised, the parent debian-12-aaaaaaaa is there, 100 % free"
 
 
 def a_bind(volume: Obj, landscape: Landscape) -> Bind:

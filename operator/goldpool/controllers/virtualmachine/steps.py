@@ -184,19 +184,21 @@ def await_placement(o: Observed, draft: Draft) -> Plan | None:
                 again_after=0,
             )
         case Unplaceable():
-            draft.set(
-                rejections=[
-                    RejectionCount(reason=str(x), count=n, example=e) for x, n, e in o.placement.counts()
-                ]
-            )
-            return Plan(
-                effects=(
-                    Record(o.raw, EventKind.WARNING, Reason.NOT_PLACEABLE, "Plan", o.placement.sentence()),
-                ),
-                status=draft.status(busy(Reason.NOT_PLACEABLE, o.placement.sentence()), "Pending"),
-            )
+            return _nowhere(o, draft, o.placement)
         case Placement():
             return _bind(o, draft, o.placement, unbound)
+
+
+def _nowhere(o: Observed, draft: Draft, refusal: Unplaceable) -> Plan:
+    counts = [RejectionCount(reason=str(x), count=n, example=e) for x, n, e in refusal.counts()]
+    before = {x.reason: x.count for x in draft.get("rejections")}
+    sentence = refusal.sentence()
+    told: tuple[Record, ...] = ()
+    if before != {x.reason: x.count for x in counts} or not counts:
+        # Free percentages change all the time; what a person should hear again is another reason, or another number.
+        told = (Record(o.raw, EventKind.WARNING, Reason.NOT_PLACEABLE, "Plan", sentence),)
+    draft.set(rejections=counts)
+    return Plan(effects=told, status=draft.status(busy(Reason.NOT_PLACEABLE, sentence), "Pending"))
 
 
 def _bind(o: Observed, draft: Draft, placement: Placement, unbound: list[DiskView]) -> Plan:
@@ -210,9 +212,9 @@ def _bind(o: Observed, draft: Draft, placement: Placement, unbound: list[DiskVie
         # One feasible host may be chance on Shared pools: only bytes on a host tie the machine to it.
         pin = place.host or (pinned if tied or place.parent_location in o.local_parents else "")
         effects.append(Bind.of(disk.volume, place, storage_id(token), pin=pin))
-    where = ", ".join(f"{p.disk} in {p.pool}" for p in placement.disks)
     on = f" on {pinned}" if pinned else ""
-    told = Record(o.raw, EventKind.NORMAL, "Placed", "Plan", f"placed{on}: {where}")
+    why = f" ({placement.why})" if placement.why else ""
+    told = Record(o.raw, EventKind.NORMAL, Reason.PLACED, "Plan", f"placed{on}: {placement.sentence()}{why}")
     draft.set(rejections=[])
     return Plan(
         effects=(*effects, told),
