@@ -51,9 +51,9 @@ def test_a_machine_that_failed_everywhere_starts_when_it_is_told_to_retry(site: 
 
 
 def test_a_machine_whose_every_plan_fails_stops_trying_until_it_is_told_to(site: Site, boot: Image) -> None:
-    """Two golden pools on three hosts are six places; four failed plans are enough."""
-    site.pool("more", golden=True)
+    """A golden pool on three hosts and a Shared one are four places."""
     site.pools_on()
+    site.ready("StoragePool", site.shared_pool("more", golden=True))
     refusing = [True]
     boot.refuses = lambda _node: refusing[0]
     template = site.template(boot)

@@ -42,7 +42,7 @@ def test_a_machines_place_is_explained_and_told(site: Site, boot: Image) -> None
     marked = [
         line.split() for line in said.splitlines() if line.split()[0:1] and line.split()[0].endswith("*")
     ]
-    assert [row[1:5] for row in marked] == [[host, standard, golden, "Fits"]]
+    assert [row[1:5] for row in marked] == [[host, standard, golden, "Fits"]], said
     ours = [row for row in map(str.split, said.splitlines()) if standard in row[2:3]]
     assert {row[1] for row in ours} == set(site.nodes.names())
     [found] = json.loads(goldpool("explain", "vm", "wanting", "-n", site.namespace, "-o", "json").stdout)

@@ -68,19 +68,11 @@ def place(
     run with what is bound. The host follows from the first disk's place as ``allocator`` ranks it; where every place is
     Shared, all feasible hosts are named and kube-scheduler chooses.
     """
-    anchors = _anchors(wish, locations)
-    host_ask = HostAsk(wish, anchors)
-    objections = {h.name: r for h in hosts if (r := reject_host(h, host_ask)) is not None}
+    objections = objections_of(wish, hosts, locations)
     feasible = frozenset(h.name for h in hosts) - objections.keys()
     if not wish.disks:
         return Placement((), tuple(sorted(feasible))) if feasible else no_host(objections)
-
-    known = by_place(parents)
-    asks = [
-        Ask(disk, wish.avoid, feasible, objections, known, wish.unknown_parent_bytes, wish.namespace)
-        for disk in wish.disks
-    ]
-    candidates = Candidates(wish, asks, locations, known, seed=seed, allocator=allocator)
+    candidates = candidates_of(wish, feasible, objections, locations, parents, seed=seed, allocator=allocator)
     solution = candidates.best()
     if solution is None:
         return explain(candidates, feasible, objections)
@@ -108,7 +100,8 @@ def candidates_of(
 ) -> Candidates:
     known = by_place(parents)
     asks = [
-        Ask(disk, wish.avoid, feasible, objections, known, wish.unknown_parent_bytes) for disk in wish.disks
+        Ask(disk, wish.avoid, feasible, objections, known, wish.unknown_parent_bytes, wish.namespace)
+        for disk in wish.disks
     ]
     return Candidates(wish, asks, locations, known, seed=seed, allocator=allocator)
 

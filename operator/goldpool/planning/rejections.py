@@ -67,6 +67,7 @@ REMEDIES: Final[dict[RejectionReason, str]] = {
     RejectionReason.WRONG_POOL: "change the volume's spec.placement, which names another pool",
     RejectionReason.POOL_DISABLED: "set the pool's spec.state to Enabled",
     RejectionReason.LOCATION_NOT_READY: "see kubectl describe gloc; planning goes on as soon as the location is ready",
+    RejectionReason.NAMESPACE_NOT_ALLOWED: "add the namespace to the pool's spec.allowedNamespaces",
     RejectionReason.HOST_NOT_READY: "bring the node back, or label another one for the pool",
     RejectionReason.HOST_CORDONED: "kubectl uncordon the node",
     RejectionReason.HOST_TAINTED: "add the taint to spec.tolerations, or remove it from the node",

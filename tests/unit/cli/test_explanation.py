@@ -125,6 +125,22 @@ def test_when_nothing_fits_each_location_says_why_and_what_would_help() -> None:
     assert "raise the pool's capacity.usedLimitPercent" in "\n".join(lines(found))
 
 
+def test_a_pool_for_other_namespaces_says_so() -> None:
+    def open_to(namespace: str) -> list[StoragePool]:
+        spec = {
+            "golden": False,
+            "backend": {"hostPath": {"path": "/srv/std"}},
+            "allowedNamespaces": [namespace],
+        }
+        std = StoragePool.read({"metadata": {"name": "std", "uid": "uid-std"}, "spec": spec})
+        return [std, a_pool("gold", golden=True)]
+
+    assert told(explained(a_world(pools=open_to("team"))))[0] == (1, "node-2", "")
+    assert {reason for _, _, reason in told(explained(a_world(pools=open_to("other"))))} == {
+        "NamespaceNotAllowed"
+    }
+
+
 def test_a_golden_location_in_the_way_is_told_beside_the_ordinary_one() -> None:
     full = [a_location("std", h) for h in HOSTS] + [a_location("gold", h, used=90) for h in HOSTS]
     found = explained(a_world(locations=full, parents=[]))

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from goldpool.planning.placement import RejectionReason, TemplateView
+from goldpool.planning.placement import Rejection, RejectionReason, TemplateView, Unplaceable
+from goldpool.planning.rejections import REMEDIES
 from tests.unit.planning.builders import (
     a_disk,
     a_golden_disk,
@@ -70,3 +71,10 @@ def test_the_sentence_fits_a_condition() -> None:
     ]
     locations = [a_location(f"pool-{n}", host=f"{n}" * 250, **fault) for n, fault in enumerate(faults)]
     assert len(refused(plan(a_wish(), locations)).sentence()) == 1024
+
+
+@pytest.mark.parametrize("reason", RejectionReason)
+def test_every_reason_has_its_phrase_and_its_remedy(reason: RejectionReason) -> None:
+    answer = Unplaceable((Rejection("std-a", reason, "why"),))
+    assert answer.sentence().endswith("(why)")
+    assert REMEDIES[reason]
