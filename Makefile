@@ -79,7 +79,8 @@ bench-check: venv packages ## The same, and fail where a figure is above its cal
 
 kill-matrix: venv packages ## Let the operator die after each single write of a machine's path; takes most of an hour
 	@$(WITH_CLUSTER); $(PYTEST) -s tests/matrix
-	@$(WITH_CLUSTER); GOLDPOOL_OUTAGE_SECONDS=60 $(PYTEST) tests/e2e/test_api_faults.py -k outage
+	@$(WITH_CLUSTER); GOLDPOOL_THOROUGH=1 GOLDPOOL_OUTAGE_SECONDS=60 $(PYTEST) \
+		tests/e2e/test_api_faults.py tests/e2e/test_replicas.py
 
 ##@ The development cluster (CLUSTER=kind: by kind and Docker)
 .PHONY: cluster-up cluster-down cluster-status cluster-env images load chart

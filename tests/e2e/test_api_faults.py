@@ -15,6 +15,7 @@ from tests.e2e.operator_process import TIMES, OperatorProcess
 from tests.e2e.proxy import ApiProxy, Event, Request
 from tests.e2e.server import Image
 from tests.e2e.site import Site
+from tests.e2e.thoroughness import thorough
 
 NODE = "node-1"
 pytestmark = pytest.mark.alone
@@ -105,7 +106,9 @@ def test_every_watch_is_told_that_its_version_is_too_old(site: Site, wired: Wire
 
 @pytest.mark.parametrize(
     "kinds",
-    [{"Job", "Pod"}, {"Volume", "VirtualMachine", "Template"}, {"Parent", "StorageLocation", "Lease"}],
+    thorough(
+        {"Job", "Pod"}, {"Volume", "VirtualMachine", "Template"}, {"Parent", "StorageLocation", "Lease"}
+    ),
 )
 def test_events_that_never_arrive(site: Site, wired: Wired, boot: Image, kinds: set[str]) -> None:
     """Not one event of these kinds: all that the operator hears of them are answers to its own writes, and its sweeps."""

@@ -13,6 +13,7 @@ from tests.e2e.operator_process import TIMES, OperatorProcess
 from tests.e2e.proxy import ApiProxy, Request
 from tests.e2e.server import Image
 from tests.e2e.site import Site
+from tests.e2e.thoroughness import thorough
 
 NODE = "node-1"
 pytestmark = pytest.mark.alone
@@ -104,7 +105,7 @@ def test_a_standby_is_ready_writes_nothing_and_goes_on_when_the_leader_ends(
     one_job_each(site, *pools)
 
 
-@pytest.mark.parametrize("write", [3, 14, 29])
+@pytest.mark.parametrize("write", thorough(14, 3, 29))
 def test_a_frozen_leader_writes_nothing_when_it_wakes_up(
     site: Site, replicas: Replicas, boot: Image, write: int
 ) -> None:
@@ -135,7 +136,7 @@ def test_a_frozen_leader_writes_nothing_when_it_wakes_up(
     one_job_each(site, *pools)
 
 
-@pytest.mark.parametrize("write", [5, 17])
+@pytest.mark.parametrize("write", thorough(17, 5))
 def test_a_leader_that_is_cut_off_ends_and_what_it_sent_harms_nobody(
     site: Site, replicas: Replicas, boot: Image, write: int
 ) -> None:
