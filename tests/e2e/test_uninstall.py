@@ -56,7 +56,7 @@ def counted(site: Site) -> dict[str, int]:
     return {kind: len(site.api.every(kind)) for kind in ("Volume", "VirtualMachine")}
 
 
-def test_the_chart_stays_while_there_are_volumes_and_goes_without_them(
+def test_the_chart_stays_while_there_are_volumes_unless_it_is_meant_and_goes_without_them(
     site: Site, boot: Image, release: SecondRelease
 ) -> None:
     before = counted(site)
@@ -83,6 +83,13 @@ def test_the_chart_stays_while_there_are_volumes_and_goes_without_them(
     )
     assert upgraded.returncode == 0, upgraded.stderr
 
+    meant = release.uninstall("--no-hooks")
+    assert meant.returncode == 0, meant.stderr
+    assert not release.is_there()
+    site.running("vm")
+    assert (site.pod_of("vm") or {})["metadata"]["uid"] == pod["metadata"]["uid"]
+    release.install()
+
     site.delete("VirtualMachine", "vm")
     site.gone("VirtualMachine", "vm")
     assert release.uninstall().returncode != 0, "its retained volume is still there"
@@ -92,18 +99,3 @@ def test_the_chart_stays_while_there_are_volumes_and_goes_without_them(
     # A machine of somebody else's keeps the chart, too.
     assert (gone.returncode == 0) is (not any(before.values())), gone.stdout + gone.stderr
     assert release.is_there() is any(before.values())
-
-
-def test_without_its_hooks_it_goes_and_machines_run_on(
-    site: Site, boot: Image, release: SecondRelease
-) -> None:
-    site.pools_on("node-1")
-    site.machine("vm", template=site.template(boot))
-    site.running("vm")
-    pod = site.pod_of("vm")
-    assert pod is not None
-    gone = release.uninstall("--no-hooks")
-    assert gone.returncode == 0, gone.stderr
-    assert not release.is_there()
-    site.running("vm")
-    assert (site.pod_of("vm") or {})["metadata"]["uid"] == pod["metadata"]["uid"]
