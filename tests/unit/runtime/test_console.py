@@ -55,6 +55,11 @@ def read(session: Session) -> bytes:
     return session.stdout.read(1)
 
 
+def grows_by(log: Path, size: int) -> None:
+    end = log.stat().st_size + size
+    until("the log goes on", lambda: log.stat().st_size > end)
+
+
 def ended(session: Session) -> tuple[int, str]:
     _, said = session.communicate(timeout=DEADLINE_SECONDS)
     return session.returncode, said.decode()
@@ -113,8 +118,9 @@ def test_a_terminal_that_fell_asleep_does_not_stop_the_guest(pod: Pod, attach: A
     fcntl.fcntl(asleep.stdout, fcntl.F_SETPIPE_SZ, 4096)
     assert read(asleep) == b"."
     log = pod.root / "stdout"
-    more_than_all_buffers_hold = log.stat().st_size + (384 << 10)
-    until("the log goes on", lambda: log.stat().st_size > more_than_all_buffers_hold)
+    for bytes_more in (384 << 10, 32 << 10):  # more than all buffers hold; and after it blinked once
+        grows_by(log, bytes_more)
+        assert os.read(asleep.stdout.fileno(), 4096)
     woken = bytearray()
     while b"bytes were not shown" not in woken:
         woken += os.read(asleep.stdout.fileno(), 1 << 16)
