@@ -86,6 +86,9 @@ def test_a_lost_host_lets_the_deletion_finish_once_it_is_deleted_or_given_up_by_
     found = plan(going(pod=a_pod(deleting=True), annotations=annotations, **node))
     assert [e.finalizer for e in effects_of(found, RemoveFinalizer)] == [STOPPED_FINALIZER] * finishes
     assert [e.reason for e in effects_of(found, Record)] == ["Abandoned"] * finishes
+    assert effects_of(found, Patch) == [], (
+        "only the lost host reaches the disk: its claim is given back as ever"
+    )
 
 
 @pytest.mark.parametrize(

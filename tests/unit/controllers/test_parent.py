@@ -273,6 +273,10 @@ def test_a_copy_that_is_not_there_any_more_is_fetched_again_for_its_children_und
     assert (fetch.parent, fetch.revision) == ("debian-12-aaaaaaaa", REVISION)
 
 
+def test_a_lost_copy_that_is_wanted_ahead_is_fetched_again_too() -> None:
+    assert field(plan(observed(location_object=LOST, prepared=True)), "state") == "Pending"
+
+
 def test_nobody_fetches_again_what_nobody_needs() -> None:
     found = plan(observed(location_object=LOST, prepared=False))
     assert field(found, "state") == "Retiring"

@@ -9,6 +9,7 @@ from goldpool.api.references import Blocker
 from goldpool.contracts.operations import FailureReason
 from goldpool.controllers.naming import REMOVING_ANNOTATION
 from goldpool.controllers.parent import plan
+from goldpool.controllers.world import left_behind
 from goldpool.dispatch.outcome import Failed, Pending, Running, Succeeded
 from goldpool.dispatch.request import Ask
 from goldpool.engine.plan import Delete, Patch, RemoveFinalizer
@@ -20,6 +21,7 @@ from tests.unit.controllers.builders import (
     a_location,
     a_parent,
     a_pinned_template,
+    a_pod,
     a_volume,
     ago,
 )
@@ -96,6 +98,20 @@ def test_a_copy_on_a_host_that_was_given_up_goes_without_it(
 def test_a_copy_on_a_host_that_was_given_up_stays_while_it_has_children() -> None:
     found = plan(observed(a_parent(annotations=GIVEN_UP), volumes=[USER], host=None, location_ready=False))
     assert (field(found, "state"), found.effects) == ("Ready", ())
+
+
+@pytest.mark.parametrize(
+    ("pod", "is_left"),
+    [
+        (a_pod(), False),
+        (a_pod(finalizers=[]), False),
+        (a_pod(deleting=True), False),
+        (a_pod(deleting=True, finalizers=[]), True),
+    ],
+    ids=["runs", "without the finalizer", "going", "released"],
+)
+def test_a_pod_that_only_a_lost_kubelet_could_take_away_is_no_witness(pod: Obj, is_left: bool) -> None:
+    assert left_behind(pod) is is_left
 
 
 def with_reason(why: str, **changes: Any) -> Any:
