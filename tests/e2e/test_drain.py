@@ -62,6 +62,7 @@ def test_a_drained_machine_goes_elsewhere_if_its_disks_are_shared_and_a_budget_i
 ) -> None:
     site.shared_pools()
     site.machine("vm", template=site.template(boot))
+    site.running("vm")
     site.says("vm", f"{boot_line} BOOTS 0001")
     machine = site.get("VirtualMachine", "vm")
     uid, node = machine["metadata"]["uid"], machine["status"]["host"]
@@ -117,18 +118,25 @@ def evict_pod(name: str) -> str:
 
 def test_an_evicted_fetch_is_no_failure_of_the_storage(site: Site, boot: Image, boot_line: str) -> None:
     site.pools_on(NODE)
-    boot.pause = 0.2
+    boot.pause = 0.5  # about half a minute in all: it cannot be over before the eviction
     template = site.template(boot)
     site.machine("vm", template=template)
     assert boot.begun.wait(60)
     (first,) = [p for p in site.api.every("Pod", DATA_NAMESPACE) if fetches(p, template)]
-    assert "Success" in evict_pod(first["metadata"]["name"])
+    name = first["metadata"]["name"]
+    assert "Success" in evict_pod(name)
+    site.eventually(lambda: has_ended(site.api.get("Pod", name, DATA_NAMESPACE)), "the evicted pod has ended")
     boot.pause = 0
     site.says("vm", f"{boot_line} BOOTS 0001")
     site.running("vm")
     assert site.status("VirtualMachine", "vm").get("avoid", []) == []
     assert len(site.parents(template)) == 1
     assert site.images.gets_of(f"/{template}")[NODE] == 2
+
+
+def has_ended(pod: Obj | None) -> bool:
+    containers = ((pod or {}).get("status") or {}).get("containerStatuses") or [{}]
+    return pod is None or all("terminated" in (c.get("state") or {}) for c in containers)
 
 
 def fetches(pod: Obj, template: str) -> bool:
