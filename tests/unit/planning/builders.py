@@ -9,6 +9,7 @@ from goldpool.api.template import Template
 from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.api.volume import Volume
 from goldpool.planning.filters import Ask
+from goldpool.planning.index import Index
 from goldpool.planning.placement import (
     Avoid,
     DiskWish,
@@ -19,9 +20,12 @@ from goldpool.planning.placement import (
     Placement,
     TemplateView,
     Unplaceable,
+    firstfitleastconsumed,
     place,
 )
 from goldpool.planning.reservation import by_place
+from goldpool.planning.snapshot import NodeView
+from goldpool.planning.walk import walk
 
 NODE = "node-1"
 
@@ -108,11 +112,36 @@ def plan(
     seed: int = 0,
     **options: Any,
 ) -> Placement | Unplaceable:
-    """``place`` on every host that a location names, all of them ready."""
-    known = list(locations)
+    """``place`` on every host that a location names, all of them ready. The walk must say the same."""
+    known, views = list(locations), list(parents)
     names = sorted({host for loc in known for host in loc.hosts})
-    return place(wish, list(hosts) if hosts is not None else [a_host(n) for n in names], known, list(parents),
-                 seed=seed, **options)  # fmt: skip
+    machines = list(hosts) if hosts is not None else [a_host(n) for n in names]
+    answer = place(wish, machines, known, views, seed=seed, **options)
+    if wish.disks:
+        index = an_index(machines, known, views)
+        allocator = options.get("allocator", firstfitleastconsumed)
+        walked = walk(index, wish, [], seed=seed, allocator=allocator)
+        assert walked == (None if isinstance(answer, Unplaceable) else answer)
+    return answer
+
+
+def a_node_view(host: HostView) -> NodeView:
+    taints = ({"key": "gpu", "effect": "NoSchedule"},) if host.tainted else ()
+    labels = dict(host.labels)
+    return NodeView(host.name, f"uid-{host.name}", labels, host.ready, not host.schedulable, taints, False)
+
+
+def an_index(
+    hosts: Iterable[HostView], locations: Iterable[LocationView], parents: Iterable[ParentView]
+) -> Index:
+    index = Index()
+    for host in hosts:
+        index.put_node(a_node_view(host))
+    for view in locations:
+        index.put_location(view)
+    for (template, at), parent in by_place(parents).items():
+        index.put_parent(template, at, parent)
+    return index
 
 
 def placed(answer: Placement | Unplaceable) -> Placement:

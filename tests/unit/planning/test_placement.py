@@ -239,6 +239,9 @@ def test_among_equals_the_location_nearest_to_a_ready_parent_wins(
     ]
     answer = plan(a_wish(a_golden_disk()), [*locations, *golden], parents=parents, seed=seed)
     assert placed(answer).hosts == (f"node-{expected + 1}",)
+    beside = [replace(p, location=p.location.replace("golden-ssd", "std-a")) for p in parents]
+    answer = plan(a_wish(a_disk(template=a_template(golden=False))), locations, parents=beside, seed=seed)
+    assert placed(answer).hosts == (f"node-{expected + 1}",)
 
 
 def test_allocators() -> None:

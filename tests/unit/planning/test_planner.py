@@ -242,6 +242,16 @@ def test_a_copy_that_a_binding_needs_is_on_its_way_before_it_has_an_object() -> 
     above = location_name("gold", "1", "node-1")
     assert planner.index.parents["t", above].ready is False
     assert planner.ledger.at(above).allocated_bytes == 100
+    said = {"template": "t", "location": above, "host": "node-1", "pool": "gold", "state": "Ready"}
+    planner.put_parent("par", _parent("par", said))
+    planner.settle()
+    assert planner.index.parents["t", above].ready
+    assert planner.ledger.at(above).allocated_bytes == 100, (
+        "its copy is charged, and no longer the need for one"
+    )
+    planner.put_parent("par", None)
+    assert planner.ledger.at(above).allocated_bytes == 100
     planner.put_volume(("team-a", "v"), None)
     planner.settle()
     assert planner.index.parents == {}
+    assert planner.ledger.at(above).allocated_bytes == 0

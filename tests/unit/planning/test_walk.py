@@ -1,6 +1,5 @@
 """The walk through the index finds what the exhaustive search finds, in every small world and after every change."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -20,39 +19,21 @@ from goldpool.planning.placement import (
     Unplaceable,
     place,
 )
-from goldpool.planning.snapshot import NodeView, host_view
+from goldpool.planning.snapshot import host_view
 from goldpool.planning.walk import Exhausted, walk
 from tests.unit.planning.builders import (
     a_disk,
     a_golden_disk,
     a_golden_location,
     a_location,
+    a_node_view,
     a_shared_location,
     a_wish,
+    an_index,
 )
 from tests.unit.planning.test_properties import HOSTS, World, location, worlds
 
 allocators = st.sampled_from([*ALLOCATORS.values()])
-
-
-def a_node(host: HostView) -> NodeView:
-    taints = ({"key": "gpu", "effect": "NoSchedule"},) if host.tainted else ()
-    return NodeView(
-        host.name, f"uid-{host.name}", dict(host.labels), host.ready, not host.schedulable, taints, False
-    )
-
-
-def an_index(
-    hosts: Iterable[HostView], locations: Iterable[LocationView], parents: Iterable[ParentView]
-) -> Index:
-    index = Index()
-    for host in hosts:
-        index.put_node(a_node(host))
-    for view in locations:
-        index.put_location(view)
-    for parent in parents:
-        index.put_parent(parent.template, parent.location, parent)
-    return index
 
 
 def walked(index: Index, wish: MachineWish, seed: int, allocator: Allocator) -> Placement | None:
@@ -122,7 +103,7 @@ def change(index: Index, kind: str, what: object) -> None:
         case "gone", str():
             index.drop_location(what)
         case "host", HostView():
-            index.put_node(a_node(what))
+            index.put_node(a_node_view(what))
         case "node gone", str():
             index.drop_node(what)
         case "parent", (str(template), str(at), view):
@@ -152,7 +133,7 @@ def test_the_version_changes_with_what_a_plan_may_read_and_with_nothing_else() -
     index = an_index([HostView("node-1")], [host, golden], [])
     before = index.version
     index.put_location(a_location())
-    index.put_node(a_node(HostView("node-1")))
+    index.put_node(a_node_view(HostView("node-1")))
     index.put_parent("t", golden.name, None)
     index.drop_location("unknown")
     index.drop_node("unknown")
