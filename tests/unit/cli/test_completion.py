@@ -70,6 +70,7 @@ def zsh(line: str, environment: dict[str, str]) -> set[str]:
     setup = (
         "PS1='ready> '; unsetopt zle_bracketed_paste beep; autoload -Uz compinit; compinit -u -D; "
         "zstyle ':completion:*' list-packed no; setopt list_rows_first; LISTMAX=0; COLUMNS=20; "
+        "offer() { zle list-choices; zle -R; print -r -- off''ered >$TTY }; zle -N offer; bindkey '^I' offer; "
         "source <(kubectl-goldpool completion zsh); print -r -- set''up\n"
     )
     pid, terminal = pty.fork()
@@ -78,10 +79,9 @@ def zsh(line: str, environment: dict[str, str]) -> set[str]:
     try:
         os.write(terminal, setup.encode())
         shown(terminal, b"setup\r\n")
-        os.write(terminal, line.encode() + b"\t\t")
-        # The third Tab goes through the list, the rest ends the line: whatever was offered has been shown by then.
-        os.write(terminal, b"\x15print -r -- en''d\n")
-        text = shown(terminal, b"end\r\n")
+        # Nothing is typed ahead: a shell with keys to read puts off what it has to show.
+        os.write(terminal, line.encode() + b"\t")
+        text = shown(terminal, b"offered\r\n")
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)

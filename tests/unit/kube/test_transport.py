@@ -110,7 +110,7 @@ async def test_a_write_that_waited_while_the_leadership_went_is_not_sent(serve: 
             written.append(request.path.split("/")[-2])
         return web.json_response(A_TOY)
 
-    async with KubeClient(configuration(await serve(answer)), rate=5, burst=1) as client:
+    async with KubeClient(configuration(await serve(answer)), rate=0.2, burst=1) as client:
         leads = [True]
         client.fence(lambda: leads[0])
         await client.merge_patch(TOY, "a", {}, "ns")
