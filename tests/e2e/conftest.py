@@ -18,6 +18,7 @@ from tests.e2e.api import Api
 from tests.e2e.lives import Lives
 from tests.e2e.nodes import Nodes
 from tests.e2e.operator_process import Operator
+from tests.e2e.room import Company
 from tests.e2e.server import Image, Images, serving
 from tests.e2e.site import Site
 
@@ -165,10 +166,10 @@ def _worker() -> str:
     return os.environ.get("PYTEST_XDIST_WORKER", "alone")
 
 
-def _company(item: pytest.Item) -> stages.Company:
+def _company(item: pytest.Item) -> Company:
     if item.get_closest_marker("alone"):
-        return stages.Company.NOBODY
-    return stages.Company.KILLERS if item.get_closest_marker("kills_operator") else stages.Company.ANY
+        return Company.NOBODY
+    return Company.KILLERS if item.get_closest_marker("kills_operator") else Company.ANY
 
 
 @pytest.fixture(scope="session")

@@ -82,6 +82,7 @@ FULL: tuple[Obj, ...] = (
     a_pool(
         backend=HOST_PATH,
         tags=["a"],
+        allowedNamespaces=["a"],
         tolerations=[TOLERATION],
         hostSelector={"matchLabels": {"a": "b"}},
         capacity={"bytes": "1Gi", "iops": 1, "overprovisioningPercent": 200, "usedLimitPercent": 85,

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.e2e.stage import Company, Room
+from tests.e2e.room import Company, Room
 
 PATIENCE = 30
 
