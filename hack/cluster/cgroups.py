@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import signal
 import time
 from dataclasses import dataclass
@@ -98,12 +99,18 @@ def processes_in(hierarchies: Hierarchies, cgroup: str) -> set[processes.Identit
     """Everything that runs in the cgroup or below it, in any hierarchy."""
     found: set[processes.Identity] = set()
     for root in (*hierarchies.roots, *hierarchies.shadows):
-        for listing in (root / cgroup).rglob("cgroup.procs"):
+        for directory in _tree(root / cgroup):
             with contextlib.suppress(OSError):
-                for pid in listing.read_text().split():
+                for pid in (directory / "cgroup.procs").read_text().split():
                     if (identity := processes.identify(int(pid))) is not None:
                         found.add(identity)
     return found
+
+
+def _tree(top: Path) -> list[Path]:
+    """The cgroup and all below it; none when there is no such cgroup. Containers' cgroups vanish while they are listed,
+    which os.walk forgives and rglob does not."""
+    return [Path(directory) for directory, _, _ in os.walk(top)]
 
 
 def end_all(hierarchies: Hierarchies, cgroup: str, *, timeout: float = 20) -> None:
@@ -139,10 +146,8 @@ def remove(hierarchies: Hierarchies, cgroup: str) -> None:
     """Removes the cgroup and all below it, from the leaves. It must hold no process."""
     for root in (*hierarchies.roots, *hierarchies.shadows):
         top = root / cgroup
-        if top.is_dir():
-            below = sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True)
-            for directory in (*below, top):
-                _remove_one(directory)
+        for directory in sorted(_tree(top), reverse=True):
+            _remove_one(directory)
 
 
 def _remove_one(directory: Path) -> None:

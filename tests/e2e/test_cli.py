@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.e2e import guests
+from tests.e2e.builders import TEST_STANDARD
 from tests.e2e.cli import DEADLINE_SECONDS, Terminal, begun, goldpool
 from tests.e2e.server import Image
 from tests.e2e.site import Site
@@ -139,6 +140,7 @@ def test_a_guest_is_typed_to_by_one_person_at_a_time(site: Site, linux_image: by
     assert f"{site.namespace}/vm is off." in last.stderr
 
 
+@pytest.mark.alone  # it takes the operator away
 def test_release_takes_finalizers_off_and_leaves_bytes_alone(site: Site, boot: Image) -> None:
     """The operator is away for the release; the test's end, with the operator back, has to clear up without them."""
     site.pools_on(NODE)
@@ -148,7 +150,7 @@ def test_release_takes_finalizers_off_and_leaves_bytes_alone(site: Site, boot: I
     goldpool("stop", "--wait", "-n", site.namespace, "vm")
     volume = site.get("Volume", "vm-root")
     storage_id = volume["spec"]["storageID"]
-    disk = f"/srv/test-standard/volumes/{storage_id}/disk.qcow2"
+    disk = f"{TEST_STANDARD}/volumes/{storage_id}/disk.qcow2"
     before = site.nodes.run(NODE, "sha256sum", disk)
     where = ("-n", site.namespace)
 
@@ -170,4 +172,4 @@ def test_release_takes_finalizers_off_and_leaves_bytes_alone(site: Site, boot: I
     assert site.nodes.run(NODE, "sha256sum", disk) == before
     site.operator.start()
     site.running("kept")
-    site.nodes.run(NODE, "rm", "-r", f"/srv/test-standard/volumes/{storage_id}")
+    site.nodes.run(NODE, "rm", "-r", f"{TEST_STANDARD}/volumes/{storage_id}")

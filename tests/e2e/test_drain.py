@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 import yaml
 
 from tests.e2e.api import DATA_NAMESPACE, Obj
@@ -36,6 +37,7 @@ def uncordoned_afterwards(node: str) -> Iterator[None]:
         kubectl("uncordon", node)
 
 
+@pytest.mark.alone
 def test_a_drained_host_shuts_its_machine_down_cleanly_and_starts_it_when_it_is_uncordoned(
     site: Site, linux_image: bytes
 ) -> None:
@@ -57,6 +59,7 @@ def test_a_drained_host_shuts_its_machine_down_cleanly_and_starts_it_when_it_is_
     assert "GUEST-DATA-OK" in console
 
 
+@pytest.mark.alone
 def test_a_drained_machine_goes_elsewhere_if_its_disks_are_shared_and_a_budget_is_heeded(
     site: Site, boot: Image, boot_line: str
 ) -> None:

@@ -11,8 +11,9 @@ from tests.e2e.guests import WritersSeen, kill, processes_of
 from tests.e2e.server import Image
 from tests.e2e.site import Site
 
+pytestmark = pytest.mark.alone  # everybody uses the nodes that are lost here
 
-@pytest.mark.alone
+
 def test_a_cut_off_host_keeps_its_machine_and_there_are_never_two_writers(
     site: Site, boot: Image, boot_line: str
 ) -> None:

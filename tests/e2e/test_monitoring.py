@@ -109,6 +109,7 @@ def value(families: dict[str, Metric], series: str, /, **labels: str) -> float:
     return found[0]
 
 
+@pytest.mark.alone  # it takes the operator away
 def test_everything_the_chart_can_bring(installed: None, site: Site, boot: Image) -> None:
     for namespace, objects in OBJECTS.items():
         run("kubectl", "get", *(("-n", namespace) if namespace else ()), *objects)
