@@ -140,7 +140,13 @@ def test_the_chart_goes_to_its_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("cluster", ["", "kind"])
 def test_make_asks_the_one_or_the_other(cluster: str) -> None:
     environ = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "CLUSTER"}}
-    command = ["make", "-n", "cluster-up", *([f"CLUSTER={cluster}"] if cluster else [])]
+    command = [
+        "make",
+        "--no-print-directory",
+        "-n",
+        "cluster-up",
+        *([f"CLUSTER={cluster}"] if cluster else []),
+    ]
     said = subprocess.run(
         command, cwd=REPOSITORY, env=environ, capture_output=True, text=True, check=True
     ).stdout
