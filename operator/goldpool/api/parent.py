@@ -34,6 +34,11 @@ class ParentSpec(ApiModel):
         description="Hash of the template's source, format and checksum this copy is made from."
     )
     revision: str = Field(default="", description="The template's revision when it was already known.")
+    fallback: bool = Field(
+        default=False,
+        description="Whether this is a golden template's copy on an ordinary pool, where no golden pool could serve a "
+        "machine with goldenPolicy Preferred. It goes with its last user.",
+    )
 
 
 class ParentStatus(ApiModel):

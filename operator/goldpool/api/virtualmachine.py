@@ -33,6 +33,7 @@ class RunStrategy(StrEnum):
 
 class GoldenPolicy(StrEnum):
     REQUIRED = "Required"
+    PREFERRED = "Preferred"
 
 
 class RootVolume(ApiModel):
@@ -104,7 +105,8 @@ class VirtualMachineSpec(ApiModel):
     )
     golden_policy: GoldenPolicy = Field(
         default=GoldenPolicy.REQUIRED,
-        description="Required: a golden template's parent must be on a golden pool.",
+        description="Required: a golden template's parent must be on a golden pool. Preferred: where no golden pool can "
+        "serve, the parent is fetched to the disk's own pool, and goes with its last user.",
     )
     run_strategy: RunStrategy = Field(
         default=RunStrategy.ALWAYS,
@@ -159,6 +161,10 @@ class VirtualMachineStatus(ApiModel):
     root_volume: str | None = Field(default=None, description="Name of the root Volume.")
     root_pool: str | None = Field(default=None, description="Pool of the root volume.")
     golden_pool: str | None = Field(default=None, description="Pool of the root volume's parent.")
+    fallback_pool: str | None = Field(
+        default=None,
+        description="Ordinary pool of the root volume's parent, where no golden pool could serve.",
+    )
     avoid: Annotated[list[Avoided], ListMap(("location",)), Field(max_length=64)] = Field(
         default=[], description="Places that planning skips because they failed this machine."
     )

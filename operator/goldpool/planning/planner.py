@@ -14,6 +14,7 @@ from goldpool.api.storagepool import Scope, StoragePool, Toleration
 from goldpool.api.template import Template
 from goldpool.api.volume import Volume
 from goldpool.planning.allocators import Allocator, firstfitleastconsumed
+from goldpool.planning.fallback import planned
 from goldpool.planning.figures import figures
 from goldpool.planning.identity import location_name
 from goldpool.planning.index import Index
@@ -165,9 +166,11 @@ class Planner:
     def place(
         self, wish: MachineWish, *, seed: int, tolerations: list[Toleration] | None = None
     ) -> Placement | Unplaceable:
-        """As ``planning.placement.place`` over all that is known, only faster."""
+        """As ``search``, only faster."""
         self.settle()
-        tolerated = tolerations or []
+        return planned(wish, lambda asked: self._place(asked, seed, tolerations or []))
+
+    def _place(self, wish: MachineWish, seed: int, tolerated: list[Toleration]) -> Placement | Unplaceable:
         question = _question(wish, tolerated)
         if self._refused_at != self.index.version or len(self._refusals) > REFUSALS_KEPT:
             self._refusals.clear()
@@ -202,15 +205,13 @@ class Planner:
     def search(
         self, wish: MachineWish, *, seed: int, tolerations: list[Toleration]
     ) -> Placement | Unplaceable:
-        """The reference: judges every location."""
+        """The reference: judges every location, and where the wish may fall back and nothing fits, once more."""
         self.settle()
-        return place(
+        hosts, locations = self.index.hosts(tolerations), [*self.index.locations]
+        parents = [*self.index.parents.values()]
+        return planned(
             wish,
-            self.index.hosts(tolerations),
-            [*self.index.locations],
-            [*self.index.parents.values()],
-            seed=seed,
-            allocator=self.allocator,
+            lambda asked: place(asked, hosts, locations, parents, seed=seed, allocator=self.allocator),
         )
 
     def candidates(

@@ -105,6 +105,8 @@ class Unplaceable:
     rejections: tuple[Rejection, ...]
     disk: str = ""
     candidates: str = "locations"
+    fallback: bool = False
+    """Asked for parents beside their children, after golden pools could not serve."""
 
     def counts(self) -> list[tuple[RejectionReason, int, str]]:
         """(reason, how many, detail of the first by name), most frequent first; ties in the order of the filters."""
@@ -124,6 +126,7 @@ class Unplaceable:
         number = len(self.rejections)
         noun = self.candidates.removesuffix("s") if number == 1 else self.candidates
         head = f"0 of {number} {noun} fit" + (f" disk {self.disk}" if self.disk else "")
+        head += ", nor with the parent beside the disk" if self.fallback else ""
         parts = [_part(*count) for count in self.counts()]
         text = f"{head}: {', '.join(parts)}" if parts else f"{head}: there is none to choose from"
         return text if len(text) <= SENTENCE_LIMIT else text[: SENTENCE_LIMIT - 1] + "…"

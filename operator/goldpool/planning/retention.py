@@ -48,17 +48,18 @@ def judge(
 
     The unused time starts when this first says so, and starts anew after each use (CloudStack forgot to:
     marked_for_gc survived a new deployment). Without a template, or with one or a parent that is being deleted, no
-    time is granted; users and the last copy are guarded all the same.
+    time is granted; users and the last copy are guarded all the same. A fallback on an ordinary pool is granted none
+    either: the pool is for disks.
     """
     if users:
         return Keep(KeepReason.IN_USE)
     unwanted = template is None or template.deleting or parent.deleting
-    if template is not None and not unwanted and parent.spec.pool in template.spec.prepare.pools:
+    if not unwanted and is_prepared(parent, template):
         return Keep(KeepReason.PREPARED)
     since = read_time(parent.status.unused_since) or now
     if is_last_named_copy(parent, copies, volumes):
         return Keep(KeepReason.LAST_COPY, unused_since=since)
-    if template is None or unwanted:
+    if template is None or unwanted or parent.spec.fallback:
         return Retire(since)
     retire_time = since + timedelta(seconds=template.spec.retention)
     if now < retire_time:
@@ -66,11 +67,18 @@ def judge(
     return Retire(since)
 
 
+def is_prepared(parent: Parent, template: Template | None) -> bool:
+    """Whether the template wants the copy ahead of any user. Golden templates prepare golden pools only."""
+    return (
+        template is not None and not parent.spec.fallback and parent.spec.pool in template.spec.prepare.pools
+    )
+
+
 def is_last_named_copy(parent: Parent, copies: Iterable[Parent], volumes: Iterable[Volume]) -> bool:
     """Whether a volume names the parent's revision and no other copy is sure to stay.
 
-    Two unused copies may be judged at the same moment from the same cache. So only a copy that is in use, or whose
-    name is smaller, counts as staying: both can never choose each other.
+    Two unused copies may be judged at the same moment from the same cache. So only a copy that is in use, or that comes
+    first (golden before fallback, then by name), counts as staying: both can never choose each other.
     """
     revision = parent.status.revision
     known = list(volumes)
@@ -84,7 +92,11 @@ def _stays_instead(other: Parent, parent: Parent, volumes: list[Volume]) -> bool
         return False
     if other.status.state is not ParentState.READY or other.status.revision != parent.status.revision:
         return False
-    return other.metadata.name < parent.metadata.name or any(uses_parent(v, other) for v in volumes)
+    return _precedence(other) < _precedence(parent) or any(uses_parent(v, other) for v in volumes)
+
+
+def _precedence(parent: Parent) -> tuple[bool, str]:
+    return parent.spec.fallback, parent.metadata.name
 
 
 def read_time(text: str | None) -> datetime | None:

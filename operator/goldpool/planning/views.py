@@ -120,6 +120,8 @@ class MachineWish:
     """What a template of unknown size reserves: the largest size of any known one; 0 when none is known."""
     namespace_volumes: Mapping[str, int] = field(default_factory=dict)
     """Volumes of the namespace per location name; only ``userdispersing`` reads it."""
+    may_fall_back: bool = False
+    """Golden parents may lie beside their children where no golden pool can serve (``planning.fallback``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,8 @@ class DiskPlacement:
     host: str
     parent_location: str | None = None
     parent_pool: str | None = None
+    fallback: bool = False
+    """The template is golden, but its parent is not on a golden pool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +148,10 @@ class Placement:
     """The figures of the first disk's place, for people."""
 
     def sentence(self) -> str:
-        """``root in standard over golden-ssd, data in standard``."""
+        """``root in standard over golden-ssd, data in standard``; a fallback says so."""
         return ", ".join(
             f"{d.disk} in {d.pool}"
             + (f" over {d.parent_pool}" if d.parent_pool not in {None, d.pool} else "")
+            + (" with its parent beside it as a fallback" if d.fallback else "")
             for d in self.disks
         )

@@ -57,6 +57,7 @@ CREATIONS: tuple[tuple[Obj, str], ...] = (
     (a_machine(volumes=[{"name": "a", "volumeRef": {"name": "b"}}] * 2), "spec.volumes[1]: Duplicate value"),
     (a_machine(volumes=[{"name": "root", "volumeRef": {"name": "b"}}]), "root is the disk the machine boots from"),
     (a_machine(volumes=[{"name": "a", "volumeRef": {"name": ""}}]), "spec.volumes[0].volumeRef.name"),
+    (a_machine(goldenPolicy="Never"), 'supported values: "Required", "Preferred"'),
     (a_volume(size="0Mi"), "spec.size must be more than 0"),
     (a_volume(size="-1Gi"), "spec.size: Invalid value"),
     (a_volume(size=-1), "spec.size: Invalid value"),
@@ -114,7 +115,7 @@ FULL: tuple[Obj, ...] = (
         storageID="v-abcdefgh",
     ),
     a_location(),
-    a_parent(host="h", revision="r"),
+    a_parent(host="h", revision="r", fallback=True),
 )  # fmt: skip
 """Good objects in which, together, every field of every spec has a value."""
 

@@ -8,6 +8,7 @@ from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.template import Template
 from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.api.volume import Volume
+from goldpool.planning.fallback import planned
 from goldpool.planning.filters import Ask
 from goldpool.planning.index import Index
 from goldpool.planning.placement import (
@@ -112,17 +113,21 @@ def plan(
     seed: int = 0,
     **options: Any,
 ) -> Placement | Unplaceable:
-    """``place`` on every host that a location names, all of them ready. The walk must say the same."""
+    """``place`` on every host that a location names, all of them ready, and its fallback. The walk must say the same."""
     known, views = list(locations), list(parents)
     names = sorted({host for loc in known for host in loc.hosts})
     machines = list(hosts) if hosts is not None else [a_host(n) for n in names]
-    answer = place(wish, machines, known, views, seed=seed, **options)
-    if wish.disks:
-        index = an_index(machines, known, views)
-        allocator = options.get("allocator", firstfitleastconsumed)
-        walked = walk(index, wish, [], seed=seed, allocator=allocator)
-        assert walked == (None if isinstance(answer, Unplaceable) else answer)
-    return answer
+
+    def alone(asked: MachineWish) -> Placement | Unplaceable:
+        answer = place(asked, machines, known, views, seed=seed, **options)
+        if asked.disks:
+            index = an_index(machines, known, views)
+            allocator = options.get("allocator", firstfitleastconsumed)
+            walked = walk(index, asked, [], seed=seed, allocator=allocator)
+            assert walked == (None if isinstance(answer, Unplaceable) else answer)
+        return answer
+
+    return planned(wish, alone)
 
 
 def a_node_view(host: HostView) -> NodeView:
@@ -190,6 +195,7 @@ def a_parent(name: str = "par-1", *, pool: str = "golden-ssd", host: str = NODE,
         "host": host,
         "format": "qcow2",
         "sourceHash": "h",
+        "fallback": status.pop("fallback", False),
     }
     metadata = {"name": name, "deletionTimestamp": status.pop("deleted", None)}
     return Parent.read(

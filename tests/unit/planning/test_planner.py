@@ -235,6 +235,42 @@ def test_machines_of_a_template_of_unknown_size_spread_over_the_hosts() -> None:
     assert sorted(hosts[:3]) == sorted(hosts[3:]) == ["node-1", "node-2", "node-3"]
 
 
+def test_a_fallback_is_planned_once_charged_to_its_pool_and_left_when_a_golden_pool_appears() -> None:
+    planner = a_small_planner(("node-1",), virtualSize=100)
+    gold, std = (location_name(pool, "1", "node-1") for pool in ("gold", "std"))
+    planner.put_pool("gold", None)
+    disk = DiskWish("root", 10, template=TemplateView("t", golden=True, virtual_bytes=100))
+    required, preferred = a_wish(disk), a_wish(disk, may_fall_back=True)
+
+    def chosen() -> tuple[str | None, bool, str]:
+        found = planner.place(preferred, seed=1)
+        assert isinstance(found, Placement)
+        assert found == planner.search(preferred, seed=1, tolerations=[])
+        return found.disks[0].parent_location, found.disks[0].fallback, found.why
+
+    assert chosen()[:2] == (std, True)
+    planner.put_volume(("team-a", "v"), _volume("v", a_child("node-1", size=10, parentPool="std")))
+    assert planner.ledger.at(std).allocated_bytes == 110
+    said = {"template": "t", "location": std, "host": "node-1", "pool": "std", "state": "Ready"}
+    planner.put_parent("par", _parent("par", said))
+    assert planner.ledger.at(std).allocated_bytes == 110
+    assert "the parent par is there" in chosen()[2]
+    assert isinstance(planner.place(required, seed=1), Unplaceable), "it serves no machine that requires gold"
+    planner.put_pool("gold", _pool("gold", {"uid": "1", "state": "Enabled"}))
+    assert chosen()[:2] == (gold, False)
+    assert isinstance(planner.place(required, seed=1), Placement)
+
+
+def test_a_refused_fallback_is_searched_for_once_while_the_world_stays() -> None:
+    planner = CountingPlanner()
+    disk = DiskWish("root", 10, template=TemplateView("t", golden=True))
+    for seed in range(5):
+        answer = planner.place(a_wish(disk, may_fall_back=True), seed=seed)
+        assert isinstance(answer, Unplaceable)
+        assert answer.fallback
+    assert planner.searches == 2, "one for golden places, one for those beside"
+
+
 def test_a_copy_that_a_binding_needs_is_on_its_way_before_it_has_an_object() -> None:
     planner = a_small_planner(("node-1",), virtualSize=100)
     planner.put_volume(("team-a", "v"), _volume("v", a_child("node-1", size=10)))

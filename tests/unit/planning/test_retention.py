@@ -50,6 +50,22 @@ def test_a_prepared_parent_stays_as_long_as_the_template_wants_it() -> None:
     assert isinstance(judged(parent, template=a_registered_template(prepare=["other"])), Retire)
 
 
+def test_a_fallback_goes_with_its_last_user_and_is_never_prepared() -> None:
+    fallback = a_parent(pool="std-a", fallback=True)
+    assert judged(fallback) == Retire(NOW)
+    assert judged(fallback, template=a_registered_template(prepare=["std-a"])) == Retire(NOW)
+    volume = a_volume(bound_to=("std-a", "node-1"), parent_pool="std-a", parent="par-1")
+    assert judged(fallback, volumes=[volume]) == Keep(KeepReason.IN_USE)
+
+
+def test_of_two_unused_copies_the_golden_one_stays_as_the_last() -> None:
+    golden, fallback = a_parent("par-2"), a_parent("par-1", pool="std-a", fallback=True)
+    named = a_volume(bound_to=("std-a", "node-5"), parent="lost", revision="r1")
+    assert is_last_named_copy(golden, [golden, fallback], [named])
+    assert not is_last_named_copy(fallback, [golden, fallback], [named])
+    assert is_last_named_copy(fallback, [fallback], [named])
+
+
 @pytest.mark.parametrize("template", [None, a_registered_template(deleted="x", prepare=["golden-ssd"])])
 def test_without_a_template_an_unused_parent_goes_at_once(template: object) -> None:
     assert judged(a_parent(), template=template) == Retire(NOW)
