@@ -90,6 +90,7 @@ def a_machine(
     data: Mapping[str, str] | None = None,
     stop_seconds: int = 1,
     priority: str = "",
+    golden: str = "",
 ) -> Obj:
     """From a template or on an existing volume. The boot-sector guest knows no ACPI, hence the short stop."""
     if template:
@@ -109,6 +110,8 @@ def a_machine(
     }
     if host:
         spec["nodeSelector"] = {"kubernetes.io/hostname": host}
+    if golden:
+        spec["goldenPolicy"] = golden
     if priority:
         spec["priorityClassName"] = priority
     if data:

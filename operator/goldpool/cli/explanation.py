@@ -9,18 +9,19 @@ from goldpool.api.conditions import ConditionType
 from goldpool.api.model import Kind
 from goldpool.api.parent import Parent
 from goldpool.api.storagelocation import StorageLocation
-from goldpool.api.storagepool import StoragePool
+from goldpool.api.storagepool import StoragePool, Toleration
 from goldpool.api.template import Template
-from goldpool.api.virtualmachine import VirtualMachine
+from goldpool.api.virtualmachine import GoldenPolicy, VirtualMachine
 from goldpool.api.volume import Volume
 from goldpool.kube import resources as r
 from goldpool.kube.port import KubeApi, Resource
 from goldpool.planning.allocators import ALLOCATORS
-from goldpool.planning.placement import MachineWish, Placement, RejectionReason
+from goldpool.planning.fallback import beside, is_golden
+from goldpool.planning.placement import MachineWish, Placement, Rejection, RejectionReason
 from goldpool.planning.planner import Planner
 from goldpool.planning.rejections import REMEDIES
 from goldpool.planning.snapshot import NodeView, avoid_of, node_view, seed_of
-from goldpool.planning.standing import Standing, standings
+from goldpool.planning.standing import Standing, followed_by_fallback, standings
 
 K = TypeVar("K", bound=Kind)
 
@@ -46,6 +47,8 @@ class Disk:
     volume: str
     bound: dict[str, str] | None
     candidates: tuple[Standing, ...]
+    fallback: bool = False
+    """It has its place, and its parent lies beside it though the template is golden."""
 
 
 @dataclass(frozen=True)
@@ -104,14 +107,21 @@ def explain(objects: Objects, allocator: str) -> Explanation:
         namespace=machine.metadata.namespace,
         unknown_parent_bytes=planner.ledger.unknown,
         namespace_volumes=planner.ledger.volumes_of(machine.metadata.namespace),
+        may_fall_back=machine.spec.golden_policy is GoldenPolicy.PREFERRED,
     )
     seed = seed_of(machine.metadata.uid, machine.status.plans or 0)
     tolerations = machine.spec.tolerations
-    objections, candidates = planner.candidates(wish, seed=seed, tolerations=tolerations)
+    objections, told = _candidates(planner, wish, seed, tolerations)
     answer = planner.search(wish, seed=seed, tolerations=tolerations)
     disks = tuple(
-        Disk(name, own[name].metadata.name, _bound(own[name]), tuple(standings(candidates, n)))
-        for n, name in enumerate(unbound)
+        Disk(
+            disk.name,
+            own[disk.name].metadata.name,
+            bound := _bound(own[disk.name]),
+            tuple(candidates),
+            bound is not None and is_golden(disk) and bound["pool"] == bound.get("parentPool"),
+        )
+        for disk, candidates in zip(wish.disks, told, strict=True)
     )
     ready = next((c for c in machine.status.conditions if c.type == ConditionType.READY), None)
     return Explanation(
@@ -125,6 +135,21 @@ def explain(objects: Objects, allocator: str) -> Explanation:
         avoid=tuple(a.to_dict() for a in machine.status.avoid),
         remedies=tuple(_remedies(disks)),
     )
+
+
+def _candidates(
+    planner: Planner, wish: MachineWish, seed: int, tolerations: list[Toleration]
+) -> tuple[dict[str, Rejection], list[list[Standing]]]:
+    """Why each host that may not run the machine may not, and the candidates of each disk, fallbacks last."""
+    objections, golden = planner.candidates(wish, seed=seed, tolerations=tolerations)
+    told = [standings(golden, n) for n in range(len(wish.disks))]
+    if (second := beside(wish)) is not None:
+        _, others = planner.candidates(second, seed=seed, tolerations=tolerations)
+        told = [
+            followed_by_fallback(found, standings(others, n)) if is_golden(disk) else found
+            for n, (disk, found) in enumerate(zip(wish.disks, told, strict=True))
+        ]
+    return objections, told
 
 
 def _disks(objects: Objects) -> dict[str, Volume]:

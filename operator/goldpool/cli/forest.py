@@ -126,6 +126,8 @@ def _parent(parent: Parent, below: tuple[Branch, ...]) -> Branch:
     if parent.deleting or health is None:
         health = Health.BUSY
     facts = [parent.spec.host or "shared"]
+    if parent.spec.fallback:
+        facts.append("fallback")
     if status.size is not None and status.state is not ParentState.FETCHING:
         facts.append(human_bytes(status.size))
     if status.state is ParentState.FETCHING:
@@ -167,6 +169,8 @@ def _machine(machine: VirtualMachine) -> Branch:
     status, spec = machine.status, machine.spec
     state, health = _state(machine.deleting, status.phase, status.conditions)
     facts = [status.host] if status.host else []
+    if status.fallback_pool:
+        facts.append("fallback: its parent is on no golden pool")
     facts += [_counted(spec.cpus, "CPU", "CPUs"), format_quantity(spec.memory)]
     facts += _explained(health, machine.deleting, status.conditions, status.blockers, None)
     name = f"{machine.metadata.namespace}/{machine.metadata.name}"

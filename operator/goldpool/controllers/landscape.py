@@ -8,7 +8,7 @@ from goldpool.api.parent import Parent
 from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import StoragePool
 from goldpool.api.template import Template
-from goldpool.api.virtualmachine import Avoided, VirtualMachine
+from goldpool.api.virtualmachine import Avoided, GoldenPolicy, VirtualMachine
 from goldpool.api.volume import Placement as VolumePlacement
 from goldpool.api.volume import Volume
 from goldpool.controllers.world import KindT, World
@@ -115,6 +115,7 @@ class Landscape:
             namespace=namespace,
             unknown_parent_bytes=planner.ledger.unknown,
             namespace_volumes=planner.ledger.volumes_of(namespace),
+            may_fall_back=machine.spec.golden_policy is GoldenPolicy.PREFERRED,
         )
         seed = seed_of(machine.metadata.uid, machine.status.plans or 0)
         return planner.place(wish, seed=seed, tolerations=machine.spec.tolerations)

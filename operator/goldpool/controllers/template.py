@@ -36,6 +36,8 @@ class Wanted:
     pool: str
     host: str
     prepared: bool
+    fallback: bool = False
+    """An ordinary pool stands in for a golden one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,8 @@ class TemplateController:
             found = world.location(name)
             if found is not None and not found.deleting and name not in seen:
                 seen.add(name)
-                yield Wanted(name, place.parent_pool, found.spec.host, prepared=False)
+                stands_in = template.spec.golden and not pool.spec.golden
+                yield Wanted(name, place.parent_pool, found.spec.host, prepared=False, fallback=stands_in)
 
     def plan(self, observed: Observed) -> Plan:
         return plan(observed)
@@ -213,6 +216,7 @@ def _parent(o: Observed, want: Wanted, current: str, token: str) -> Create:
                 "format": o.template.spec.format,
                 "sourceHash": current,
                 "revision": o.template.status.revision or "",
+                "fallback": want.fallback,
             },
         },
     )

@@ -1,7 +1,7 @@
 """How each candidate for a disk stands: which rank it has, or why it is none. For people; it takes its time."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from goldpool.planning.figures import figures
 from goldpool.planning.filters import Ask, may_hold_disk, may_hold_parent, reject, where
@@ -25,6 +25,8 @@ class Standing:
     reason: str
     """A ``RejectionReason``, empty for what fits."""
     detail: str
+    fallback: bool = False
+    """The parent of a golden template beside the disk; such candidates come after all golden ones."""
 
 
 def standings(candidates: Candidates, disk: int) -> list[Standing]:
@@ -39,6 +41,18 @@ def standings(candidates: Candidates, disk: int) -> list[Standing]:
         *(_fits(choice, n) for n, choice in enumerate(fitting, start=1)),
         *_rejected(candidates, ask, set(found)),
     ]
+
+
+def followed_by_fallback(golden: list[Standing], beside: list[Standing]) -> list[Standing]:
+    """The candidates of one disk with its parent on a golden pool, then those with the parent beside it. A location that
+    objects to the disk itself is told once."""
+    offset = sum(x.rank is not None for x in golden)
+    ranked = [replace(x, rank=x.rank + offset, fallback=True) for x in beside if x.rank is not None]
+    told = {(x.location, x.reason) for x in golden if not x.parent_location}
+    lost = [
+        replace(x, fallback=True) for x in beside if x.rank is None and (x.location, x.reason) not in told
+    ]
+    return [*golden[:offset], *ranked, *golden[offset:], *lost]
 
 
 def _fits(choice: Choice, number: int) -> Standing:

@@ -44,6 +44,7 @@ def a_parent(
     spec = {
         "template": "debian", "templateUID": "t", "pool": pool, "location": f"{pool}-{host}", "host": host,
         "format": "qcow2", "sourceHash": "h",
+        "fallback": status.pop("fallback", False),
     }  # fmt: skip
     return Parent.read({"metadata": _metadata(name), "spec": spec, "status": {"state": state, **status}})
 

@@ -148,6 +148,38 @@ def test_a_golden_location_in_the_way_is_told_beside_the_ordinary_one() -> None:
     assert (lost.pool, lost.parent_pool, lost.host, lost.reason) == ("std", "gold", "node-1", "UsedLimit")
 
 
+def preferring(**status: Any) -> VirtualMachine:
+    raw = a_machine(**status).to_dict()
+    return VirtualMachine.read(raw | {"spec": raw["spec"] | {"goldenPolicy": "Preferred"}})
+
+
+def test_fallbacks_come_after_every_golden_place() -> None:
+    found = explained(a_world(preferring()))
+    assert found.answer == "root in std over gold, on node-2"
+    ranks = [(c.rank, c.host, c.parent_pool, c.fallback) for c in found.disks[0].candidates if c.rank]
+    assert ranks[:2] == [(1, "node-2", "gold", False), (2, "node-1", "gold", False)]
+    assert {(rank, pool, fallback) for rank, _, pool, fallback in ranks[2:]} == {
+        (3, "std", True), (4, "std", True),
+    }  # fmt: skip
+    told_of_node_3 = [c for c in found.disks[0].candidates if c.host == "node-3"]
+    assert [c.reason for c in told_of_node_3] == ["HostCordoned"], "told once"
+
+
+def test_where_no_golden_pool_serves_the_answer_is_a_fallback_and_marked() -> None:
+    away: dict[str, Any] = {"pools": [a_pool("std")], "parents": []}
+    assert explained(a_world(**away)).answer.startswith("0 of ")
+    assert explained(a_world(preferring(), **away)).answer.startswith(
+        "root in std with its parent beside it as a fallback, on node-"
+    )
+    raw = a_root("node-1").to_dict()
+    raw["spec"]["placement"]["parentPool"] = "std"
+    text = [*lines(explained(a_world(preferring(), volumes=[Volume.read(raw)], **away)))]
+    assert (
+        "Disk root (Volume web-root): bound to std on node-1, its parent beside it as a fallback (*)" in text
+    )
+    assert any("*" in line.split("node-1")[0] and "std (fallback)" in line for line in text), text
+
+
 def test_the_avoid_set_is_shown_with_its_reasons() -> None:
     avoided = {
         "location": "node-2",
@@ -187,7 +219,7 @@ def test_the_command_reads_the_cluster(tmp_path: Any, monkeypatch: Any, output: 
     else:
         [found] = json.loads(result.output)
         assert found["disks"][0]["candidates"][0] | {"detail": ""} == {
-            "host": "node-2", "pool": "std", "parent_pool": "gold", "rank": 1, "reason": "", "detail": "",
+            "host": "node-2", "pool": "std", "parent_pool": "gold", "rank": 1, "reason": "", "detail": "", "fallback": False,
             "location": location_name("std", "uid-std", "node-2"),
             "parent_location": location_name("gold", "uid-gold", "node-2"),
         }  # fmt: skip

@@ -156,6 +156,7 @@ def test_what_is_being_deleted_says_who_uses_it() -> None:
     [
         (a_parent(size="64Mi", children=1), ("node-1", "64.0 MiB", "1 child")),
         (a_parent(host="", size="64Mi", children=3), ("shared", "64.0 MiB", "3 children")),
+        (a_parent(fallback=True, children=2), ("node-1", "fallback", "2 children")),
         (
             a_parent(state="Fetching", progress="42%", done="42Mi", expected="100Mi"),
             ("node-1", "42%", "42.0 MiB of 100 MiB"),
@@ -171,6 +172,11 @@ def test_what_is_being_deleted_says_who_uses_it() -> None:
 def test_a_parent_tells_how_far_it_is(parent: object, facts: tuple[str, ...]) -> None:
     shown = the(tree(Inventory(pools=[GOLDEN], parents=[parent])), "debian-1")  # type: ignore[list-item]
     assert shown.facts == facts
+
+
+def test_a_machine_that_is_served_by_a_fallback_says_so() -> None:
+    shown = the(tree(Inventory(machines=[a_machine(fallbackPool="standard")])), "team/web")
+    assert "fallback: its parent is on no golden pool" in shown.facts
 
 
 def test_a_pool_names_its_hosts_that_cannot_be_used() -> None:

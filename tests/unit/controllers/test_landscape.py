@@ -133,6 +133,21 @@ def test_a_placement_says_by_which_figures() -> None:
     assert found.why == "100 % not promised, the parent debian-12-aaaaaaaa is there, 100 % free"
 
 
+def test_a_machines_policy_decides_whether_it_falls_back() -> None:
+    landscape, cache = a_landscape()
+    cache.upsert(r.STORAGE_POOL, a_golden_pool(version="2", spec={"state": "Disabled"}))
+    root = Volume.read(a_root_of(a_machine(), bound=False))
+    answers = [
+        landscape.place_machine(
+            VirtualMachine.read(a_machine(spec={"goldenPolicy": policy})), {"root": root}, {}, avoid=[]
+        )
+        for policy in ("Required", "Preferred")
+    ]
+    assert isinstance(answers[0], Unplaceable)
+    assert isinstance(answers[1], Placement)
+    assert (answers[1].disks[0].parent_pool, answers[1].disks[0].fallback) == ("std-a", True)
+
+
 def a_bind(volume: Obj, landscape: Landscape) -> Bind:
     found = placed(landscape, volume)
     assert isinstance(found, Placement), found.sentence()

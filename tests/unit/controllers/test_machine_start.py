@@ -10,7 +10,7 @@ from goldpool.api.template import Template
 from goldpool.controllers.landscape import Bind
 from goldpool.controllers.naming import FIRST_USE_ANNOTATION, MADE_FOR_ANNOTATION, RETRY_ANNOTATION
 from goldpool.controllers.virtualmachine.plan import plan
-from goldpool.engine.plan import Create, Delete, PatchStatus
+from goldpool.engine.plan import Create, Delete, PatchStatus, Record
 from goldpool.kube import resources as r
 from goldpool.kube.port import Obj
 from goldpool.planning.placement import DiskPlacement, Placement, Rejection, RejectionReason, Unplaceable
@@ -258,6 +258,22 @@ def test_a_disk_is_not_placed_without_its_template(template: Template | None, ex
     disk = a_disk(a_root_of(a_machine(), bound=False), template=template)
     found = plan(observed(None, disk, placement=PLACED))
     assert (found.effects, reason(found)) == ((), expected)
+
+
+def test_a_machine_that_is_served_by_a_fallback_says_so() -> None:
+    [disk] = PLACED.disks
+    beside = replace(disk, parent_location=disk.location, parent_pool=disk.pool, fallback=True)
+    found = plan(with_root(a_root_of(a_machine(), bound=False), placement=Placement((beside,), PLACED.hosts)))
+    assert only(found, Record).note == (
+        "placed on node-1: root in std-a with its parent beside it as a fallback"
+    )
+    assert message(found) == "placed on node-1 with a fallback's parent"
+    assert field(found, "fallbackPool") is None, "not bound yet"
+    root = a_root_of(a_machine())
+    assert field(plan(with_root(root)), "fallbackPool") is None
+    root["spec"]["placement"]["parentPool"] = root["spec"]["placement"]["pool"]
+    assert field(plan(with_root(root)), "fallbackPool") == "std-a"
+    assert field(plan(with_root(root)), "goldenPool") is None
 
 
 def test_a_place_that_failed_is_avoided_and_the_disk_bound_anew() -> None:

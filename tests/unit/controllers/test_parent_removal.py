@@ -64,6 +64,10 @@ REASONS: dict[str, dict[str, Any]] = {
         "prepared": False,
     },
     "unused for its retention": {"parent": a_parent(status={"unusedSince": ago(3600)}), "prepared": False},
+    "a fallback that nobody uses": {
+        "parent": a_parent(spec={"fallback": True}, status={"unusedSince": ago(0)}),
+        "prepared": False,
+    },
 }
 
 

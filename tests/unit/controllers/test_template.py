@@ -84,6 +84,7 @@ def test_each_wanted_location_gets_a_copy_of_its_own_name() -> None:
         "format": "qcow2",
         "sourceHash": SOURCE_HASH,
         "revision": REVISION,
+        "fallback": False,
     }
 
 

@@ -41,6 +41,9 @@ def explain(*, cluster: Cluster, name: str, namespace: str, allocator: str, outp
     A machine that has a place stays there: what is shown is what a plan made now would find, with the machine's own
     disks left out. Its own place is marked.
 
+    With goldenPolicy Preferred the places with the parent beside the disk follow, as fallbacks: they count only while no
+    golden pool can serve.
+
     Takes the rights to get the machine and to list nodes, volumes of all namespaces and all cluster-wide kinds. Only
     reads.
     """
@@ -66,7 +69,7 @@ def lines(found: Explanation) -> Iterator[str]:
                 f"{c.rank or '-'}{'*' if is_bound_there(disk, c) else ''}",
                 c.host or "(any)",
                 c.pool,
-                c.parent_pool or "-",
+                f"{c.parent_pool} (fallback)" if c.fallback and c.parent_pool else c.parent_pool or "-",
                 c.reason or "Fits",
                 c.detail,
             )
@@ -96,6 +99,8 @@ def _headline(disk: Disk) -> str:
         return f"{text}: no place yet"
     on = f" on {disk.bound['host']}" if disk.bound["host"] else ""
     above = f", its parent in {disk.bound['parentPool']}" if "parentPool" in disk.bound else ""
+    if disk.fallback:
+        above = ", its parent beside it as a fallback"
     return f"{text}: bound to {disk.bound['pool']}{on}{above} (*)"
 
 

@@ -30,6 +30,7 @@ from goldpool.engine.plan import Plan, Soon
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, Obj
 from goldpool.planning.references import Users, users_of_parent, uses_parent
+from goldpool.planning.retention import is_prepared
 
 
 class ParentController:
@@ -78,7 +79,7 @@ class ParentController:
             removal=world.dispatcher.outcome(OperationIds.delete_parent(parent.metadata.name)),
             users=users,
             waiting=sum(v.status.created_time is None and uses_parent(v, parent) for v in volumes),
-            prepared=template is not None and spec.pool in template.spec.prepare.pools,
+            prepared=is_prepared(parent, template),
             copies=tuple(world.parents_of_template(spec.template)),
             volumes=tuple(volumes),
             policy=FetchPolicy(

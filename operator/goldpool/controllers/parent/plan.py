@@ -102,6 +102,8 @@ def reason_to_go(o: Observed) -> str | None:
         return "the fetch failed and nobody waits for it"
     kept = status.state is ParentState.READY or _is_of_another_revision(o)
     if kept and not wanted and isinstance(judged(o), Retire) and status.unused_since:
+        if o.parent.spec.fallback:
+            return "it is a fallback on an ordinary pool, and nobody uses it any more"
         return "nobody has used the copy for spec.retention"
     return None
 

@@ -5,7 +5,7 @@ from typing import Any, Self
 from goldpool.api.virtualmachine import Avoided, PodRef, VirtualMachineStatus
 from goldpool.controllers.naming import RETRY_ANNOTATION
 from goldpool.controllers.verdict import Verdict, conditions
-from goldpool.controllers.virtualmachine.observed import Observed
+from goldpool.controllers.virtualmachine.observed import DiskView, Observed
 from goldpool.controllers.virtualmachine.pod import pinned_host
 
 
@@ -98,6 +98,15 @@ class Draft:
                 "golden_pool": placement.parent_pool
                 if placement and bound and placement.parent_pool != placement.pool
                 else None,
+                "fallback_pool": _fallback_pool(o.root),
                 **self._fields,
             }
         ).to_dict()
+
+
+def _fallback_pool(root: DiskView) -> str | None:
+    """A golden template's parent belongs on another pool than its child: beside it, it is a fallback."""
+    place = root.volume.spec.placement if root.volume is not None and root.volume.spec.storage_id else None
+    if place is None or root.template is None or not root.template.spec.golden:
+        return None
+    return place.pool if place.parent_pool == place.pool else None

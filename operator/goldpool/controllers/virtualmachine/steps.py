@@ -216,9 +216,10 @@ def _bind(o: Observed, draft: Draft, placement: Placement, unbound: list[DiskVie
     why = f" ({placement.why})" if placement.why else ""
     told = Record(o.raw, EventKind.NORMAL, Reason.PLACED, "Plan", f"placed{on}: {placement.sentence()}{why}")
     draft.set(rejections=[])
+    stands_in = " with a fallback's parent" if any(p.fallback for p in placement.disks) else ""
     return Plan(
         effects=(*effects, told),
-        status=draft.status(busy(Reason.WAITING_FOR_VOLUMES, f"placed{on}"), "Provisioning"),
+        status=draft.status(busy(Reason.WAITING_FOR_VOLUMES, f"placed{on}{stands_in}"), "Provisioning"),
     )
 
 

@@ -18,6 +18,7 @@ MACHINES = ("vm-0", "vm-1", "vm-2")
 TEMPLATES = ("debian", "debian", "alpine")
 VOLUMES = ("data-0", "data-1")
 STRATEGIES = ("Always", "Always", "Halted", "RerunOnFailure", "Once")
+POLICIES = ("Required", "Preferred")
 NODES = ("node-1", "node-2")
 TRANSIENT = (FailureReason.LOST, FailureReason.LOST, FailureReason.IO_ERROR, FailureReason.POOL_FULL)
 FAULTS = ("", "", "", "", "", "", "before", "after")
@@ -47,7 +48,10 @@ class Life:
             self.change_strategy, self.delete_machine, self.delete_template, self.delete_volume, self.delete_parent,
             self.retry, self.everybody_waits, self.everybody_waits,
         )  # fmt: skip
-        trouble = (self.crash, self.wait, self.wait, self.guest_ends, self.kubelet_refuses, self.node_changes)
+        trouble = (
+            self.crash, self.wait, self.wait, self.guest_ends, self.kubelet_refuses, self.node_changes,
+            self.golden_pool_changes,
+        )  # fmt: skip
         [kind] = self._dice.choices(((self.work,), acts, trouble), (WORK, ACTS, TROUBLE))
         act: Callable[[], object] = self._dice.choice(kind)
         self.told.append(act.__name__ if act != self.work else "")
@@ -103,7 +107,12 @@ class Life:
         data = tuple(self._dice.sample(VOLUMES, self._dice.choice((0, 0, 1, 2))))
         self._make(
             r.VIRTUAL_MACHINE,
-            a_machine(self._dice.choice(MACHINES), template=self._dice.choice(TEMPLATES), data=data),
+            a_machine(
+                self._dice.choice(MACHINES),
+                template=self._dice.choice(TEMPLATES),
+                data=data,
+                golden=self._dice.choice(POLICIES),
+            ),
         )
 
     def make_template(self) -> None:
@@ -178,6 +187,10 @@ class Life:
             r.NODE, node or self._dice.choice(NODES), status=state, spec={"unschedulable": cordoned}
         )
 
+    def golden_pool_changes(self, state: str = "") -> None:
+        state = state or self._dice.choice(("Enabled", "Disabled"))
+        self.cluster.server.edit(r.STORAGE_POOL, "golden", spec={"state": state})
+
     # -- what holds
 
     def nobody_is_both_busy_and_stuck(self) -> None:
@@ -191,6 +204,7 @@ class Life:
         self.cluster.server.faults = lambda: ""
         for node in NODES:
             self.node_changes(node, ready=True)
+        self.golden_pool_changes("Enabled")
         self.told.append("-- at rest")
         self.cluster.settle()
         self.cluster.rest()
@@ -212,6 +226,11 @@ class Life:
         assert {x["spec"]["holderIdentity"] for x in server.all(r.LEASE)} <= holders, "a claim of nobody"
         ids = {v["spec"].get("storageID") for v in server.all(r.VOLUME)}
         assert {storage for _, storage in disks.volumes} <= ids, "a disk that no object names"
+        used = {v.get("status", {}).get("parent") for v in server.all(r.VOLUME)}
+        for parent in server.all(r.PARENT):
+            assert not parent["spec"]["fallback"] or parent["metadata"]["name"] in used, (
+                "a fallback of nobody"
+            )
         named = {p["metadata"]["name"] for p in server.all(r.PARENT)}
         assert {name for _, name in disks.parents} <= named, "a copy that no object names"
 

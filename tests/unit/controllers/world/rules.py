@@ -11,7 +11,13 @@ from goldpool.contracts.operations import (
     Fetch,
     Initialize,
 )
-from goldpool.controllers.naming import FINALIZER, LABEL_VM_UID, REMOVING_ANNOTATION, lease_name
+from goldpool.controllers.naming import (
+    FINALIZER,
+    LABEL_VM_UID,
+    MADE_FOR_ANNOTATION,
+    REMOVING_ANNOTATION,
+    lease_name,
+)
 from goldpool.dispatch.request import Request
 from goldpool.kube import resources as r
 from goldpool.kube.port import Obj, Resource
@@ -50,7 +56,18 @@ class Rules:
         if old is None and storage in self._bound:
             return  # restored: it may take the disk over, and nothing is made for it
         assert storage not in self._bound, f"{storage} is used for a second binding"
+        self._parent_pool(new)
         self._bound[storage] = new["metadata"]["uid"]
+
+    def _parent_pool(self, volume: Obj) -> None:
+        """A golden parent is asked of an ordinary pool only for a machine that bears it."""
+        above = self._server.find(r.STORAGE_POOL, volume["spec"]["placement"].get("parentPool") or "")
+        if above is None or above["spec"]["golden"]:
+            return
+        maker = volume["metadata"].get("annotations", {}).get(MADE_FOR_ANNOTATION)
+        for machine in self._server.all(r.VIRTUAL_MACHINE):
+            if machine["metadata"]["uid"] == maker:
+                assert machine["spec"]["goldenPolicy"] == "Preferred", "a fallback for a Required machine"
 
     def _doomed(self, old: Obj, new: Obj) -> None:
         """When a removal becomes final, nobody's disk depends on the copy."""

@@ -26,8 +26,11 @@ def a_template(name: str = "debian", *, prepare: tuple[str, ...] = ()) -> Obj:
     return {"metadata": {"name": name}, "spec": spec}
 
 
-def a_machine(name: str, *, template: str = "debian", data: tuple[str, ...] = ()) -> Obj:
+def a_machine(
+    name: str, *, template: str = "debian", data: tuple[str, ...] = (), golden: str = "Required"
+) -> Obj:
     spec = {
+        "goldenPolicy": golden,
         "memory": "1Gi",
         "rootVolume": {"templateRef": {"name": template}},
         "volumes": [{"name": volume, "volumeRef": {"name": volume}} for volume in data],
