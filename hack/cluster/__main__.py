@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hack.cluster import config, disks, images, lifecycle, network, nodes, state, status
+from hack.cluster import config, controlplane, disks, images, lifecycle, network, nodes, state, status
 from hack.cluster.commands import CommandFailedError, TimedOutError
 from hack.cluster.machine import Machine
 from hack.cluster.progress import Progress
@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     kubelet = commands.add_parser("kubelet", help="stop or start a node's kubelet; its pods run on")
     kubelet.add_argument("node", choices=names)
     kubelet.add_argument("to", choices=["stop", "start"])
+    commands.add_parser("restart-apiserver", help="kill the API server and start it again; etcd runs on")
     pool = commands.add_parser("pool", help="mount or unmount a pool on a node")
     pool.add_argument("node", choices=names)
     pool.add_argument("pool", choices=[pool.name for pool in config.POOLS])
@@ -79,6 +80,8 @@ def _change(chosen: argparse.Namespace, layout: config.Layout, progress: Progres
             progress.done(f"{chosen.node}: link {chosen.to}")
         case "kubelet":
             _kubelet(lifecycle.running_machine(layout, progress), config.node_named(chosen.node), chosen.to)
+        case "restart-apiserver":
+            _restart_apiserver(lifecycle.running_machine(layout, progress))
         case "pool":
             machine = lifecycle.running_machine(layout, progress)
             _pool(machine, config.node_named(chosen.node), config.pool_named(chosen.pool), chosen.to)
@@ -91,6 +94,13 @@ def _kubelet(machine: Machine, node: config.Node, to: str) -> None:
     else:
         nodes.start_kubernetes(machine, node)
         machine.progress.done(f"{node.name}: kubelet started")
+    lifecycle.write_state(machine, disks.attached(machine.layout))
+
+
+def _restart_apiserver(machine: Machine) -> None:
+    """As after a crash: no connection is closed properly, no watch is told anything."""
+    machine.registry.end(["kube-apiserver"], grace=0)
+    controlplane.start(machine)
     lifecycle.write_state(machine, disks.attached(machine.layout))
 
 

@@ -99,6 +99,10 @@ class Nodes:
     def kubelet(self, node: str, to: str) -> None:
         _cluster("kubelet", node, to)
 
+    def restart_apiserver(self) -> None:
+        """Killed, and started again; returns when it is ready."""
+        _cluster("restart-apiserver")
+
     def pool(self, node: str, pool: str, to: str) -> None:
         _cluster("pool", node, pool, to)
 

@@ -121,6 +121,11 @@ def test_events_that_never_arrive(site: Site, wired: Wired, boot: Image, kinds: 
     assert wired.process.metric("goldpool_sweeper_corrections_total") > 0
 
 
+def test_the_api_server_is_killed_and_started_again(site: Site, boot: Image) -> None:
+    """The real one, under the operator, the kubelets and the controllers of Jobs: it forgets every watch."""
+    come_and_go(site, boot, site.nodes.restart_apiserver)
+
+
 @pytest.mark.parametrize("seed", [1])
 def test_events_that_come_late(site: Site, wired: Wired, boot: Image, seed: int) -> None:
     """Each watch lags behind by seconds of its own: what the cache says is old, and old in different ways."""
