@@ -157,7 +157,7 @@ def test_maintenance_stops_machines_and_says_why_and_disabled_only_keeps_new_one
 
     site.api.patch("StoragePool", standard, {"spec": {"state": "Disabled"}})
     site.machine("new", template=template)
-    assert "in a pool that is not enabled" in site.reason("VirtualMachine", "new", "NotPlaceable")
+    assert "not enabled" in site.reason("VirtualMachine", "new", "NotPlaceable")
     site.reason("StoragePool", standard, "Disabled")
     assert site.status("VirtualMachine", "old")["phase"] == "Running"
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from goldpool.api.conditions import Condition
-from goldpool.api.model import ApiModel, ListMap, ListSet, Name, Tag
+from goldpool.api.model import SUBDOMAIN_PATTERN, ApiModel, ListMap, ListSet, Name, Tag
 
 Conditions = Annotated[list[Condition], ListMap(("type",)), Field(max_length=8)]
 Tags = Annotated[list[Tag], ListSet(), Field(max_length=16)]
@@ -21,7 +21,7 @@ class TemplateRef(ApiModel):
 class VolumeRef(ApiModel):
     """A Volume of the same namespace by name."""
 
-    name: Annotated[str, StringConstraints(max_length=253, min_length=1)] = Field(
+    name: Annotated[str, StringConstraints(max_length=253, pattern=SUBDOMAIN_PATTERN)] = Field(
         description="Name of the Volume, in the same namespace."
     )
 

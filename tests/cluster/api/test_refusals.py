@@ -57,6 +57,7 @@ CREATIONS: tuple[tuple[Obj, str], ...] = (
     (a_machine(volumes=[{"name": "a", "volumeRef": {"name": "b"}}] * 2), "spec.volumes[1]: Duplicate value"),
     (a_machine(volumes=[{"name": "root", "volumeRef": {"name": "b"}}]), "root is the disk the machine boots from"),
     (a_machine(volumes=[{"name": "a", "volumeRef": {"name": ""}}]), "spec.volumes[0].volumeRef.name"),
+    (a_machine(rootVolume={"volumeRef": {"name": "../../other/volumes/b"}}), "spec.rootVolume.volumeRef.name"),
     (a_machine(goldenPolicy="Never"), 'supported values: "Required", "Preferred"'),
     (a_volume(size="0Mi"), "spec.size must be more than 0"),
     (a_volume(size="-1Gi"), "spec.size: Invalid value"),
