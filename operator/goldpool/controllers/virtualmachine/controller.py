@@ -8,8 +8,9 @@ from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.controllers.backing import mount_of
 from goldpool.controllers.landscape import Landscape
 from goldpool.controllers.naming import LABEL_VM_NAME, LABEL_VM_NAMESPACE, LABEL_VM_UID, lease_name, pod_name
+from goldpool.controllers.virtualmachine.collection import collect
 from goldpool.controllers.virtualmachine.observed import DiskView, Limits, Observed, Pause, PodSettings
-from goldpool.controllers.virtualmachine.orphans import Orphans, collect, orphans_of
+from goldpool.controllers.virtualmachine.orphans import Orphans, orphans_of
 from goldpool.controllers.virtualmachine.pause import LOG_LINES, pause_of
 from goldpool.controllers.virtualmachine.places import avoid_failed_places, needing_place
 from goldpool.controllers.virtualmachine.plan import plan

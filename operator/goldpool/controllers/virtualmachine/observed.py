@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from goldpool.api.parent import Parent
 from goldpool.api.storagepool import Scope, StoragePool
@@ -10,13 +9,11 @@ from goldpool.api.template import Template
 from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.api.volume import Volume
 from goldpool.controllers.naming import ABANDONED_ANNOTATION, FIRST_USE_ANNOTATION
+from goldpool.controllers.virtualmachine.orphans import Orphans
 from goldpool.dispatch.mounts import LocationMount
 from goldpool.kube.port import Obj
 from goldpool.planning.placement import Placement, Unplaceable
 from goldpool.planning.snapshot import NodeView
-
-if TYPE_CHECKING:
-    from goldpool.controllers.virtualmachine.orphans import Orphans
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +123,7 @@ class Observed:
     pods: PodSettings
     limits: Limits
     now: datetime
-    orphans: "Orphans | None" = None
+    orphans: Orphans | None = None
     """Of earlier machines of this name."""
 
     @property

@@ -11,17 +11,11 @@ from goldpool.controllers.naming import (
     LABEL_VM_NAMESPACE,
     LABEL_VM_UID,
     MADE_FOR_ANNOTATION,
-    STOPPED_FINALIZER,
 )
-from goldpool.controllers.virtualmachine.effects import delete_pod
-from goldpool.controllers.virtualmachine.pod import proven_stopped
 from goldpool.controllers.world import BY_HOLDER, BY_MACHINE, BY_VOLUME, World, root_volume_name
-from goldpool.engine.plan import Delete, Plan, RemoveFinalizer
 from goldpool.kube import resources as r
 from goldpool.kube.port import Key, Obj
 from goldpool.planning.snapshot import NodeView
-
-_LOOK_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,39 +37,11 @@ class Orphans:
     """Root volumes that were made for such a machine and have no disk yet."""
 
 
-def collect(o: Orphans) -> Plan:
-    """Pods are ended as any machine's; a claim goes when none of them is left, and its disk is in no pod's hands."""
-    effects: list[object] = []
-    for pod in o.pods:
-        if "deletionTimestamp" not in pod["metadata"]:
-            effects.append(delete_pod(pod))
-        if proven_stopped(pod, o.nodes.get(pod["spec"].get("nodeName", ""))):
-            effects.append(RemoveFinalizer(r.POD, pod, STOPPED_FINALIZER))
-    running = {_machine_of(pod) for pod in o.pods}
-    for claim in o.claims:
-        if _holder(claim.lease) not in running and not claim.users:
-            metadata = claim.lease["metadata"]
-            effects.append(
-                Delete(
-                    r.LEASE,
-                    metadata["name"],
-                    metadata["namespace"],
-                    metadata["uid"],
-                    metadata["resourceVersion"],
-                )
-            )
-    for root in o.roots:
-        # Bound meanwhile it has another version, and stays.
-        found = root.metadata
-        effects.append(Delete(r.VOLUME, found.name, found.namespace, found.uid, found.resource_version))
-    return Plan(effects=tuple(effects), again_after=_LOOK_SECONDS if o.pods or o.claims else None)
-
-
 async def orphans_of(world: World, key: Key, uid: str) -> Orphans | None:
     """None when the cache knows of nothing that is not the machine's of this UID (empty: there is no machine)."""
     name = f"{key.namespace}/{key.name}"
     leases = [x for x in world.cache.by_index(r.LEASE, BY_HOLDER, name) if _is_orphan(x, uid)]
-    pods = [x for x in world.cache.by_index(r.POD, BY_MACHINE, name) if _machine_of(x) != uid]
+    pods = [x for x in world.cache.by_index(r.POD, BY_MACHINE, name) if machine_of(x) != uid]
     roots = [x for x in world.cache.by_index(r.VOLUME, BY_MACHINE, name) if _is_stray(world, x, key, uid)]
     if not (leases or pods or roots):
         return None
@@ -83,7 +49,7 @@ async def orphans_of(world: World, key: Key, uid: str) -> Orphans | None:
     if (machine["metadata"]["uid"] if machine else "") != uid:
         return None  # the cache lags behind; what it learns wakes us again
     found = await world.fresh_pods()
-    left = tuple(x for x in found if _named(x) == name and _machine_of(x) != uid)
+    left = tuple(x for x in found if _named(x) == name and machine_of(x) != uid)
     data = world.settings.data_namespace
     again = [await world.refresh(r.LEASE, x["metadata"]["name"], data) for x in leases]
     volumes = [await world.refresh(r.VOLUME, x["metadata"]["name"], key.namespace) for x in roots]
@@ -103,7 +69,7 @@ async def orphans_of(world: World, key: Key, uid: str) -> Orphans | None:
 def _is_orphan(lease: Obj, uid: str) -> bool:
     """A claim that was given up with a lost host is kept on purpose: nothing may start over its disk."""
     notes = lease["metadata"].get("annotations") or {}
-    return _holder(lease) != uid and ABANDONED_ANNOTATION not in notes
+    return holder(lease) != uid and ABANDONED_ANNOTATION not in notes
 
 
 def _is_stray(world: World, volume: Obj, key: Key, uid: str) -> bool:
@@ -142,11 +108,11 @@ def _with_disk(pods: Iterable[Obj], world: World, lease: Obj) -> Iterable[str]:
             yield pod["metadata"]["name"]
 
 
-def _holder(lease: Obj) -> str:
+def holder(lease: Obj) -> str:
     return str((lease.get("spec") or {}).get("holderIdentity") or "")
 
 
-def _machine_of(pod: Obj) -> str:
+def machine_of(pod: Obj) -> str:
     """The machine's UID."""
     return str((pod["metadata"].get("labels") or {}).get(LABEL_VM_UID, ""))
 

@@ -3,9 +3,9 @@
 from goldpool.api.conditions import Reason
 from goldpool.controllers.naming import FINALIZER
 from goldpool.controllers.verdict import busy, good, stalled, timestamp
+from goldpool.controllers.virtualmachine.collection import collect
 from goldpool.controllers.virtualmachine.effects import ensure_root, release_claims
 from goldpool.controllers.virtualmachine.observed import Observed
-from goldpool.controllers.virtualmachine.orphans import collect
 from goldpool.controllers.virtualmachine.pod import pod_manifest
 from goldpool.controllers.virtualmachine.removal import removal
 from goldpool.controllers.virtualmachine.running import follow, reason_to_rest
