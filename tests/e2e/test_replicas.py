@@ -1,7 +1,7 @@
 """Two replicas: one writes. The other one knows all, and goes on when the first ends, dies, freezes or is cut off."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pytest
 from tests.e2e import leadership
 from tests.e2e.api import Api
 from tests.e2e.operator_process import TIMES, OperatorProcess
-from tests.e2e.proxy import ApiProxy, Request
+from tests.e2e.proxy import Answered, ApiProxy, Request
 from tests.e2e.server import Image
 from tests.e2e.site import Site
 from tests.e2e.thoroughness import thorough
@@ -105,6 +105,12 @@ def test_a_standby_is_ready_writes_nothing_and_goes_on_when_the_leader_ends(
     one_job_each(site, *pools)
 
 
+def effective(late: Sequence[Answered]) -> list[Answered]:
+    """What changed something that another leader may have changed since. An event tells what was; a Job's name is a
+    mutex, and ``one_job_each`` looks at those."""
+    return [a for a in late if a.status < 400 and a.request.part not in {"events", "jobs"}]
+
+
 @pytest.mark.parametrize("write", thorough(14, 3, 29))
 def test_a_frozen_leader_writes_nothing_when_it_wakes_up(
     site: Site, replicas: Replicas, boot: Image, write: int
@@ -132,7 +138,9 @@ def test_a_frozen_leader_writes_nothing_when_it_wakes_up(
     first.process.thaw()
     site.eventually(lambda: first.process.ended() is not None, "the old leader ends")
     assert first.process.ended() == 1
-    assert len(first.proxy.answered) == written
+    # No fence reaches what was half sent when it froze: the kernel sends the rest. Its guard has it refused.
+    taken = effective(first.proxy.answered[written:])
+    assert not taken, taken
     one_job_each(site, *pools)
 
 
@@ -165,5 +173,5 @@ def test_a_leader_that_is_cut_off_ends_and_what_it_sent_harms_nobody(
     late = first.proxy.let_go()
     print("arrived late:", *(f"{answered.status} {answered.request}" for answered in late), sep="\n  ")
     assert len(late) == len(held)
-    assert not [a for a in late if a.status < 400 and a.request.part not in {"events", "jobs"}]
+    assert not effective(late)
     site.running(*names)
