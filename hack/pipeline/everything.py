@@ -29,7 +29,7 @@ STEPS = (
     Step("unit tests", "unit", needs=("virtual environment",), after=("cluster",), timeout=1200),
     Step("chart", "chart", needs=("load images",), timeout=600),
     Step("cluster tests", "cluster", needs=("virtual environment", "chart"), timeout=1200),
-    Step("e2e tests", "e2e", needs=("virtual environment", "chart"), timeout=2400),
+    Step("e2e tests", "e2e", needs=("virtual environment", "chart"), timeout=4200),
 )
 _GRACE_SECONDS = 20
 _POLL_SECONDS = 0.1
