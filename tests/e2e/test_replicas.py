@@ -112,7 +112,7 @@ def effective(late: Sequence[Answered]) -> list[Answered]:
 
 
 @pytest.mark.parametrize("write", thorough(14, 3, 29))
-def test_a_frozen_leader_writes_nothing_when_it_wakes_up(
+def test_a_frozen_leader_changes_nothing_when_it_wakes_up(
     site: Site, replicas: Replicas, boot: Image, write: int
 ) -> None:
     """Frozen when the API server has carried out a write, whose answer waits for it; and others are under way."""
