@@ -10,20 +10,7 @@ from goldpool.kube import resources as r
 from goldpool.kube.port import Obj
 from tests.unit.controllers.world.cluster import Cluster
 from tests.unit.controllers.world.test_staleness import DATA
-from tests.unit.controllers.world.users import TEAM, a_machine, a_pool, a_template
-
-
-@pytest.fixture
-def cluster() -> Cluster:
-    """One machine that runs."""
-    made = Cluster()
-    made.server.put(r.STORAGE_POOL, a_pool("golden", golden=True))
-    made.server.put(r.STORAGE_POOL, a_pool("std"))
-    made.server.put(r.TEMPLATE, a_template())
-    made.server.put(r.VIRTUAL_MACHINE, a_machine("vm-0"))
-    made.settle()
-    assert made.pods()
-    return made
+from tests.unit.controllers.world.users import TEAM, a_machine
 
 
 def backup(cluster: Cluster, resource: Any, name: str) -> Obj:
