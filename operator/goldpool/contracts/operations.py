@@ -12,6 +12,7 @@ from pydantic import Field
 
 from goldpool.contracts.layout import ImageFormat, LocationIdentity, NameOnDisk, Owner, Sha256
 from goldpool.contracts.model import CONTRACT_VERSION, Contract
+from goldpool.contracts.source import MirrorResult, Source
 
 BATCH_ENV: Final = "GOLDPOOL_BATCH"
 """The environment variable that carries a ``Batch`` as JSON; below 128 KiB (jobs.md §3)."""
@@ -22,12 +23,6 @@ TERMINATION_MESSAGE_LIMIT: Final = 4096
 class Checksum(Contract):
     algorithm: Literal["md5", "sha1", "sha224", "sha256", "sha384", "sha512"]
     hex: Annotated[str, Field(pattern=r"^[0-9a-f]{32,128}$")]
-
-
-class Mirror(Contract):
-    """One place the same bytes can be fetched from, in the order they are tried."""
-
-    url: str
 
 
 class FetchPolicy(Contract):
@@ -85,7 +80,7 @@ class Fetch(_Operation):
     template: str
     template_uid: str
     format: ImageFormat
-    mirrors: tuple[Mirror, ...]
+    source: Source
     checksums: tuple[Checksum, ...] = ()
     revision: Sha256 | None = Field(default=None, description="the pinned revision; other bytes are refused")
     policy: FetchPolicy = FetchPolicy()
@@ -261,6 +256,11 @@ class Fetched(Contract):
     virtual_bytes: int
     mirror: str = Field(default="", description="origin and path only: never a query or credentials")
     attempts: int = 1
+    transferred_bytes: int = Field(
+        default=0, description="bytes of the body; more or less than the file's if it was compressed"
+    )
+    etag: str = Field(default="", description="as the server gave it, to notice that the source changed")
+    last_modified: str = Field(default="", description="the same")
 
 
 class Adopted(Contract):
@@ -285,6 +285,7 @@ class Report(Contract):
     omitted: int = 0
     fetched: Fetched | None = None
     adopted: tuple[Adopted, ...] = ()
+    mirrors: tuple[MirrorResult, ...] = Field(default=(), description="of a Fetch: those that were asked")
     locations: tuple[LocationFacts, ...] = ()
 
     def succeeded(self, index: int) -> bool:

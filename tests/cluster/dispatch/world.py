@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from goldpool.contracts.layout import ImageFormat, LocationIdentity, Owner
-from goldpool.contracts.operations import Checksum, CreateBlank, Fetch, Initialize, Mirror, Operation
+from goldpool.contracts.operations import Checksum, CreateBlank, Fetch, Initialize, Operation
+from goldpool.contracts.source import Source
 from goldpool.dispatch.dispatcher import Dispatcher
 from goldpool.dispatch.mounts import HostPath, LocationMount
 from goldpool.dispatch.outcome import Ended, Failed, Succeeded
@@ -75,7 +76,7 @@ class Place:
             template="t",
             template_uid="t-1",
             format=ImageFormat.RAW,
-            mirrors=(Mirror(url=url),),
+            source=Source(urls=(url,)),
             checksums=(Checksum(algorithm="sha256", hex=sha256),) if sha256 else (),
         )
 

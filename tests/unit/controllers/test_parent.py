@@ -67,7 +67,7 @@ def test_a_new_copy_is_fetched_to_its_location() -> None:
     found = plan(observed(parent, template=template, source_hash=parent["spec"]["sourceHash"]))
     fetch = asked(found)
     assert (fetch.kind, fetch.parent, fetch.location) == ("Fetch", "debian-12-aaaaaaaa", "golden-ssd.node-1")
-    assert fetch.mirrors[0].url == "https://mirror.example/debian-12.qcow2"
+    assert fetch.source.urls == ("https://mirror.example/debian-12.qcow2",)
     assert (fetch.checksums[0].algorithm, fetch.checksums[0].hex) == ("sha256", "c" * 64)
     assert (fetch.revision, fetch.template_uid) == (None, "uid-debian-12")
     assert (field(found, "state"), field(found, "attempt"), field(found, "fetchedOn")) == (

@@ -14,11 +14,11 @@ from goldpool.contracts.operations import (
     FailureReason,
     Fetch,
     Initialize,
-    Mirror,
     Operation,
     Probe,
     Report,
 )
+from goldpool.contracts.source import Source
 from goldpool.dispatch.mounts import Backing, HostPath, LocationMount
 from goldpool.dispatch.pods import JOB_NAME, JOB_UID
 from goldpool.dispatch.request import Request
@@ -98,7 +98,7 @@ def a_fetch(parent: str = "p-1", location: str = "loc-1", attempt: int = 1, url:
         template="debian",
         template_uid="t-1",
         format=ImageFormat.QCOW2,
-        mirrors=(Mirror(url=url or "https://mirror.example/debian.qcow2"),),
+        source=Source(urls=(url or "https://mirror.example/debian.qcow2",)),
     )
 
 

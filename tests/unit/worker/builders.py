@@ -20,10 +20,10 @@ from goldpool.contracts.operations import (
     FetchPolicy,
     Initialize,
     LocationFacts,
-    Mirror,
     Operation,
     Report,
 )
+from goldpool.contracts.source import Source
 from goldpool.worker.batch import Host, run
 
 LOCATION = "l-1"
@@ -131,7 +131,7 @@ def a_fetch(*urls: str, parent: str = "p-1", **changes: Any) -> Fetch:
         "template": "debian-12",
         "template_uid": "t-1",
         "format": ImageFormat.RAW,
-        "mirrors": tuple(Mirror(url=url) for url in urls),
+        "source": Source(urls=urls),
         "policy": a_policy(),
     }
     return Fetch.model_validate(fields | changes)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldpool.contracts.operations import PERMANENT, FailureReason, FetchPolicy, Mirror, Progress
+from goldpool.contracts.operations import PERMANENT, FailureReason, FetchPolicy, Progress
+from goldpool.contracts.source import Mirror
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.fetch.mirrors import conclude
 from goldpool.worker.fetch.policy import MirrorFailed, forbidden, next_hop, origin

@@ -7,7 +7,8 @@ from goldpool.api.conditions import Reason
 from goldpool.api.model import human_bytes
 from goldpool.api.parent import ParentState, ParentStatus
 from goldpool.contracts.layout import ImageFormat
-from goldpool.contracts.operations import DeleteParent, Fetch, Mirror
+from goldpool.contracts.operations import DeleteParent, Fetch
+from goldpool.contracts.source import Source
 from goldpool.controllers.abandonment import way_out
 from goldpool.controllers.backing import HOST_AWAY_SECONDS, tolerations_of
 from goldpool.controllers.checksum import checksum
@@ -192,7 +193,7 @@ def _ask_fetch(o: Observed, attempt: int, operation: str) -> Plan:
             template=o.parent.spec.template,
             template_uid=o.parent.spec.template_uid,
             format=ImageFormat(spec.format),
-            mirrors=(Mirror(url=spec.source.url),),
+            source=Source(urls=(spec.source.url,)),
             checksums=(checksum(spec.checksum),) if spec.checksum else (),
             revision=o.template.status.revision,
             policy=o.policy,

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
-from goldpool.contracts.operations import FailureReason, Mirror
+from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.source import Mirror
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.fetch.policy import MirrorFailed, forbidden, origin
 from goldpool.worker.log import log

@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable
 
 from goldpool.contracts.layout import ParentSidecar, parent_file
-from goldpool.contracts.operations import FailureReason, Fetch, Fetched, Mirror
+from goldpool.contracts.operations import FailureReason, Fetch, Fetched
+from goldpool.contracts.source import Mirror
 from goldpool.worker import image, publish, workspace
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.fetch.lock import only_fetch
@@ -45,6 +46,7 @@ def _fetch_to(entry: str, location: Location, operation: Fetch, reporter: Report
     policy = operation.policy
     deadline = time.monotonic() + policy.total_seconds
     room = Room(policy, location.free_bytes)
+    mirrors = tuple(Mirror(url=url) for url in operation.source.urls)
     with publish.directory(entry, at=location.tmp) as directory:
 
         def one(mirror: Mirror) -> ParentSidecar:
@@ -66,7 +68,7 @@ def _fetch_to(entry: str, location: Location, operation: Fetch, reporter: Report
                 publish.remove(parent_file(operation.format), at=directory)
                 raise
 
-        sidecar, mirror, attempt = first_good(operation.mirrors, policy.attempts, deadline, one)
+        sidecar, mirror, attempt = first_good(mirrors, policy.attempts, deadline, one)
     publish_parent(location, entry, sidecar)
     return _fetched(sidecar, origin(mirror.url), attempt)
 

@@ -69,7 +69,7 @@ class Disks:
                     return FailureReason.VOLUME_CONFLICT
                 self.initialized.discard(at)
             case Fetch():
-                revision = hashlib.sha256(operation.mirrors[0].url.encode()).hexdigest()
+                revision = hashlib.sha256(operation.source.urls[0].encode()).hexdigest()
                 if operation.revision is not None and operation.revision != revision:
                     return FailureReason.REVISION_MISMATCH
                 assert operation.parent not in self.gone, (

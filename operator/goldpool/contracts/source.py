@@ -1,0 +1,45 @@
+"""Where a template's bytes come from, as the host that fetches or asks for them needs to know it."""
+
+from pathlib import PurePosixPath
+from typing import Final
+
+from pydantic import Field
+
+from goldpool.contracts.model import Contract
+
+CREDENTIALS_DIRECTORY: Final = PurePosixPath("/source/credentials")
+"""Where a Job sees the Secret of ``spec.source.secretRef``, one file per key; empty or absent when there is none."""
+CA_DIRECTORY: Final = PurePosixPath("/source/ca")
+"""Where a Job sees the ConfigMap of ``spec.source.caBundleRef``."""
+
+
+class Source(Contract):
+    """``urls`` are mirrors of the same bytes in the order they are tried; a metalink's document names its own.
+
+    No secrets: they reach the pod as files.
+    """
+
+    urls: tuple[str, ...] = Field(description="http, https or nfs; a template has one")
+    metalink: bool = Field(default=False, description="the URLs are those of a metalink document (RFC 5854)")
+    file: str = Field(
+        default="", description="name of the metalink's file; empty where the document has only one"
+    )
+    location: str = Field(
+        default="",
+        description="the fetching host's goldpool.io/location: mirrors that stand there come first",
+    )
+
+
+class Mirror(Contract):
+    """One place the same bytes can be fetched from."""
+
+    url: str
+
+
+class MirrorResult(Contract):
+    """What one mirror answered. ``reason`` is empty for the one that delivered."""
+
+    mirror: str = Field(description="scheme, host and path only: never a query or credentials")
+    reason: str = ""
+    message: str = Field(default="", max_length=256)
+    attempts: int = Field(default=1, description="how often it was asked")
