@@ -7,11 +7,7 @@ from goldpool.api.conditions import ConditionType, is_true
 from goldpool.api.parent import Parent, ParentState
 from goldpool.contracts.operations import FetchPolicy
 from goldpool.controllers.backing import executing_host, mount_of
-from goldpool.controllers.naming import (
-    PARENTS_ANNOTATION,
-    OperationIds,
-    source_hash,
-)
+from goldpool.controllers.naming import PARENTS_ANNOTATION, OperationIds, source_hash
 from goldpool.controllers.parent.observed import Observed
 from goldpool.controllers.parent.plan import plan
 from goldpool.controllers.world import (

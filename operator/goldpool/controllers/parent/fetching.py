@@ -1,0 +1,70 @@
+"""From no copy to a published one: what has become of the Job."""
+
+from goldpool.api.conditions import Reason
+from goldpool.api.model import human_bytes
+from goldpool.api.parent import ParentState
+from goldpool.controllers.naming import OperationIds
+from goldpool.controllers.parent.asking import ask
+from goldpool.controllers.parent.failing import failed
+from goldpool.controllers.parent.observed import Observed
+from goldpool.controllers.parent.status import status_of
+from goldpool.controllers.verdict import busy, timestamp
+from goldpool.dispatch.outcome import Failed, Running, Succeeded
+from goldpool.dispatch.request import Settle
+from goldpool.engine.plan import EventKind, Plan, Record
+
+
+def fetch(o: Observed) -> Plan:
+    status, name = o.parent.status, o.parent.metadata.name
+    attempt = status.attempt or 1
+    operation = OperationIds.fetch(name, attempt)
+    match o.fetch:
+        case Succeeded(fetched=fetched) if fetched is not None:
+            found = {
+                "revision": fetched.revision,
+                "size": fetched.file_bytes,
+                "virtual_size": fetched.virtual_bytes,
+                "mirror": fetched.mirror,
+                "published_time": timestamp(o.now),
+                "progress": "100%",
+                "done": fetched.file_bytes,
+                "expected": fetched.file_bytes,
+                "failures": None,
+                "failure": None,
+                "permanent": None,
+            }
+            verdict = busy(Reason.FETCHING, "verified and published; not the template's revision yet")
+            told = Record(
+                o.raw, EventKind.NORMAL, "Published", "Fetch",
+                f"fetched {human_bytes(fetched.file_bytes)} from {fetched.mirror} to {o.parent.spec.location}",
+            )  # fmt: skip
+            return Plan(
+                effects=(told,),
+                status=status_of(o, verdict, state=ParentState.PUBLISHED, **found),
+                afterwards=(Settle(operation),),
+                # Where another copy has decided the revision already, nothing else would wake this one.
+                again_after=0,
+            )
+        case Succeeded():
+            return Plan(
+                status=status_of(o, busy(Reason.FETCHING, "the fetch ended without a result; it is done again"),
+                               state=ParentState.PENDING, attempt=attempt + 1),
+                afterwards=(Settle(operation),), again_after=0,
+            )  # fmt: skip
+        case Failed():
+            return failed(o, o.fetch, attempt, operation)
+        case Running(progress=progress):
+            done = progress.done_bytes if progress else None
+            total = progress.total_bytes if progress else None
+            text = f"{done * 100 // total}%" if done is not None and total else None
+            amount = human_bytes(done) if done is not None else "nothing"
+            of = f" of {human_bytes(total)}" if total else ""
+            return Plan(
+                status=status_of(
+                    o, busy(Reason.FETCHING, f"{amount}{of} fetched"), state=ParentState.FETCHING, attempt=attempt,
+                    progress=text, done=done, expected=total, fetched_on=status.fetched_on or o.host,
+                    mirror=progress.mirror or None if progress else None,
+                )
+            )  # fmt: skip
+        case _:
+            return ask(o, attempt, operation)
