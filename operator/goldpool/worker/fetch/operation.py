@@ -9,6 +9,7 @@ from goldpool.contracts.operations import FailureReason, Fetch, Fetched
 from goldpool.contracts.source import Mirror
 from goldpool.worker import image, publish, workspace
 from goldpool.worker.failures import OperationFailed
+from goldpool.worker.fetch.connection import Connections
 from goldpool.worker.fetch.lock import only_fetch
 from goldpool.worker.fetch.mirrors import first_good
 from goldpool.worker.fetch.policy import MirrorFailed, origin
@@ -47,16 +48,19 @@ def _fetch_to(entry: str, location: Location, operation: Fetch, reporter: Report
     deadline = time.monotonic() + policy.total_seconds
     room = Room(policy, location.free_bytes)
     mirrors = tuple(Mirror(url=url) for url in operation.source.urls)
-    with publish.directory(entry, at=location.tmp) as directory:
+    with (
+        publish.directory(entry, at=location.tmp) as directory,
+        Connections(policy, operation.source) as connections,
+    ):
 
         def one(mirror: Mirror) -> ParentSidecar:
             shown = origin(mirror.url)
 
             def receive(sink: Sink) -> None:
                 transfer(
+                    connections,
                     mirror.url,
                     sink,
-                    policy,
                     deadline,
                     lambda done, total: reporter.report(done, total, shown),
                 )
