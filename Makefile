@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST = $(BIN)/pytest
+# What fails among tests that share the cluster is run once more, alone.
+PYTEST_SHARED = $(BIN)/python -m hack.pipeline.second_look
 # The cluster's KUBECONFIG, PATH (kubectl, helm) and addresses, for the rest of the line.
 WITH_CLUSTER = eval "$$($(PYTHON) -m hack.cluster env)"
 # End-to-end tests run side by side where that leaves a core to the cluster itself; each process has disks of its own.
@@ -61,10 +63,10 @@ unit: venv packages ## Run the unit tests (real qemu-img, files, a loopback HTTP
 	$(PYTEST) -n auto tests/unit
 
 cluster: venv ## Run the tests that need an API server; wants `make cluster-up chart`
-	@$(WITH_CLUSTER); $(PYTEST) tests/cluster
+	@$(WITH_CLUSTER); $(PYTEST_SHARED) tests/cluster
 
 e2e: venv packages ## Run the tests that boot machines; wants `make cluster-up chart`
-	@$(WITH_CLUSTER); $(PYTEST) $(SIDE_BY_SIDE) tests/e2e
+	@$(WITH_CLUSTER); $(PYTEST_SHARED) $(SIDE_BY_SIDE) tests/e2e
 
 .PHONY: upgrade-test bench bench-check
 upgrade-test: venv packages chart ## Upgrade from the version before this one and go back, machines running; FROM=COMMIT; wants `make cluster-up`

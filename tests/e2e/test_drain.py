@@ -154,6 +154,7 @@ def test_maintenance_stops_machines_and_says_why_and_disabled_only_keeps_new_one
     template = site.template(boot)
     site.machine("old", template=template)
     site.says("old", f"{boot_line} BOOTS 0001")
+    site.running("old")
 
     site.api.patch("StoragePool", standard, {"spec": {"state": "Disabled"}})
     site.machine("new", template=template)

@@ -33,6 +33,7 @@ def test_a_golden_disk_replaced_by_an_empty_one_is_filled_again_once_a_person_sa
     template = site.template(boot)
     site.machine("old", template=template)
     site.says("old", f"{boot_line} BOOTS 0001")
+    site.running("old")
     (parent,) = [p["metadata"]["name"] for p in site.parents(template)]
     revision = site.status("Parent", parent)["revision"]
     location = site.locations(golden)[NODE]["metadata"]["name"]

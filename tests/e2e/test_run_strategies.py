@@ -16,7 +16,7 @@ def test_a_halted_machine_keeps_its_disk_and_starts_again(site: Site, boot: Imag
     site.phase("vm", "Stopped")
     assert site.pod_of("vm") is None
     assert site.condition("VirtualMachine", "vm")["status"] == "True"
-    assert site.get("Volume", "vm-root")["status"]["phase"] == "Ready"
+    site.eventually(lambda: site.get("Volume", "vm-root")["status"]["phase"] == "Ready", "the volume is free")
 
     site.api.patch("VirtualMachine", "vm", {"spec": {"runStrategy": "Always"}}, site.namespace)
     site.says("vm", f"{boot_line} BOOTS 0002")

@@ -17,6 +17,7 @@ from typing import Any, Final
 import aiohttp
 import kopf
 import structlog
+from kopf._cogs.structs.references import Insights  # the type of a public argument, exported nowhere
 
 from goldpool.kube.cache import Cache
 from goldpool.kube.client import KubeClient
@@ -94,7 +95,7 @@ class KopfSource:
 
     async def _run_kopf(self) -> None:
         loop = asyncio.get_running_loop()
-        thread = _KopfThread(self._registry(loop), self._namespaces, loop)
+        thread = _KopfThread(self._registry(loop), self.resources, self._namespaces, loop)
         syncing = loop.create_task(self._first_list_of_kopf(), name="kopf's first list")
         try:
             await asyncio.shield(thread.ended)
@@ -226,10 +227,15 @@ class _KopfThread:
     """One run of kopf. ``ended`` is resolved when it is over; ``stop`` may be called at any time."""
 
     def __init__(
-        self, registry: kopf.OperatorRegistry, namespaces: Sequence[str], loop: asyncio.AbstractEventLoop
+        self,
+        registry: kopf.OperatorRegistry,
+        resources: Sequence[Resource],
+        namespaces: Sequence[str],
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.ended: asyncio.Future[None] = loop.create_future()
         self._registry = registry
+        self._resources = resources
         self._namespaces = namespaces
         self._loop = loop
         self._stop = threading.Event()
@@ -255,8 +261,11 @@ class _KopfThread:
             self.ended.set_result(None)
 
     async def _operate(self) -> None:
+        insights = Insights()
+        looking = asyncio.create_task(self._end_if_deaf(insights))
         try:
             await kopf.operator(
+                insights=insights,
                 registry=self._registry,
                 settings=event_only_settings(),
                 standalone=True,
@@ -266,4 +275,15 @@ class _KopfThread:
             )
         finally:
             # kopf waits for the flag in a thread of its own, which would outlive a kopf that failed.
+            self._stop.set()
+            looking.cancel()
+
+    async def _end_if_deaf(self, insights: Insights) -> None:
+        """kopf looks for its kinds in the discovery documents, once, and those lag behind the kinds themselves: seconds
+        after a CRD was made they may not name it, and kopf would never watch it."""
+        await insights.ready_resources.wait()
+        seen = {(r.group, r.version, r.plural) for r in insights.watched_resources}
+        unseen = [r.kind for r in self._resources if (r.group, r.version, r.plural) not in seen]
+        if unseen:
+            log.warning("kopf did not find its kinds; starting it again", kinds=unseen)
             self._stop.set()

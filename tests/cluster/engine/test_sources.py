@@ -5,10 +5,12 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from functools import partial
+from typing import Any
 
 import pytest
+from kopf._cogs.clients import scanning
 
 from goldpool.kube.cache import Cache
 from goldpool.kube.client import KubeClient
@@ -207,6 +209,25 @@ async def test_kopf_is_started_again_when_its_kind_was_gone(client: KubeClient, 
         await eventually(partial(is_cached, cache, brief, name))
         await client.delete(CUSTOM_RESOURCE_DEFINITION, crd["metadata"]["name"], uid=crd["metadata"]["uid"])
         await eventually(partial(is_gone, client, crd["metadata"]["name"]))
+
+
+async def test_kopf_is_started_again_when_discovery_did_not_name_its_kind_yet(
+    client: KubeClient, toy: Resource, namespace: str, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The documents are the aggregator's, which hears of a new CRD later than those who list its objects."""
+    looks: list[int] = []
+
+    async def late(**arguments: Any) -> Collection[Any]:
+        looks.append(1)
+        return await scan(**arguments) if len(looks) > 1 else ()
+
+    scan = scanning.scan_resources
+    monkeypatch.setattr(scanning, "scan_resources", late)
+    cache = Cache()
+    await running(a_kopf_source(client, cache, toy))
+    await client.create(toy, a_toy("told", namespace))
+    await eventually(lambda: "told" in names(cache, toy, namespace))
+    assert len(looks) == 2
 
 
 def is_cached(cache: Cache, toy: Resource, name: str) -> bool:
