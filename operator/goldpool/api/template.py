@@ -26,6 +26,10 @@ class TemplateFormat(StrEnum):
     RAW = "raw"
 
 
+METALINK_URL_PATTERN = r"^[^?#]*\.([mM][eE][tT][aA]4|[mM][eE][tT][aA][lL][iI][nN][kK])([?#].*)?$"
+"""By the end of the path, never by the query: those differ from one signature to the next."""
+
+
 class Source(ApiModel):
     """Where the bytes come from."""
 
@@ -41,10 +45,24 @@ class Source(ApiModel):
             "spec.source.url: remove the user and password; everybody who may read templates would see them",
             ".url",
         ),
+        Rule(
+            "!has(self.file) || (has(self.metalink) ? self.metalink"
+            f" : self.url.matches(r'{METALINK_URL_PATTERN}'))",
+            "spec.source.file: it names a file of a metalink; set spec.source.metalink to true, or remove it",
+            ".file",
+        ),
     )
 
     url: Annotated[str, StringConstraints(max_length=2048, pattern=r"^https?://[^\s/?#@]+(/[^\s]*)?$")] = (
         Field(description="An http or https URL without user information.")
+    )
+    metalink: bool | None = Field(
+        default=None,
+        description="Whether the URL is that of a metalink (RFC 5854, or version 3) that names mirrors. Without a value a "
+        "path that ends in .meta4 or .metalink says so.",
+    )
+    file: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
+        default=None, description="Name of the file in a metalink that describes more than one."
     )
 
 

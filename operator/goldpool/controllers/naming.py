@@ -32,6 +32,8 @@ LABEL_VM_NAME: Final = "goldpool.io/virtualmachine"
 LABEL_VM_NAMESPACE: Final = "goldpool.io/virtualmachine-namespace"
 LABEL_VOLUME_UID: Final = "goldpool.io/volume-uid"
 MANAGED_BY: Final = "goldpool"
+LABEL_LOCATION: Final = "goldpool.io/location"
+"""On Nodes: where the host stands, in the words that metalinks use for their mirrors."""
 RESERVED_PREFIXES: Final = ("goldpool.io/", "app.kubernetes.io/managed-by")
 
 
@@ -53,8 +55,11 @@ def lease_name(volume_uid: str) -> str:
 
 
 def source_hash(spec: dict[str, Any]) -> str:
-    """Of what decides a parent's bytes: source, format and checksum."""
-    return digest(str(spec["source"]["url"]), str(spec["format"]), str(spec.get("checksum", "")), length=16)
+    """Of what decides a parent's bytes: source, format and checksum. Fields that came later count where they are given,
+    so that no copy is fetched anew because the operator learned something."""
+    source = spec["source"]
+    given = [f"{name}={source[name]}" for name in ("metalink", "file") if name in source]
+    return digest(str(source["url"]), str(spec["format"]), str(spec.get("checksum", "")), *given, length=16)
 
 
 class OperationIds:

@@ -107,6 +107,11 @@ class World:
         obj = self.cache.get(r.NODE, name)
         return None if obj is None else node_view(obj)
 
+    def label_of_node(self, name: str, label: str) -> str:
+        """Empty when there is no such node or label."""
+        node = self.node(name)
+        return node.labels.get(label, "") if node is not None else ""
+
     def pod(self, name: str) -> Obj | None:
         return self.cache.get(r.POD, name, self.settings.data_namespace)
 

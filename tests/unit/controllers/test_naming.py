@@ -43,6 +43,8 @@ def test_a_recreated_volume_has_another_lease() -> None:
     ("changed", "same"),
     [
         ({"source": {"url": "https://other.example/debian-12.qcow2"}}, False),
+        ({"source": {"url": "https://mirror.example/debian-12.qcow2", "metalink": True}}, False),
+        ({"source": {"url": "https://mirror.example/debian-12.qcow2", "file": "debian-12.qcow2"}}, False),
         ({"format": "raw"}, False),
         ({"checksum": "md5:" + "a" * 32}, False),
         ({"retention": "2h"}, True),

@@ -4,11 +4,11 @@ from goldpool.api.conditions import Reason
 from goldpool.api.parent import ParentState
 from goldpool.contracts.layout import ImageFormat
 from goldpool.contracts.operations import Fetch
-from goldpool.contracts.source import Source
 from goldpool.controllers.backing import HOST_AWAY_SECONDS, tolerations_of
 from goldpool.controllers.checksum import checksum
 from goldpool.controllers.parent.observed import Observed
 from goldpool.controllers.parent.status import status_of
+from goldpool.controllers.source import source_of
 from goldpool.controllers.verdict import busy
 from goldpool.dispatch.request import Ask, Request
 from goldpool.engine.plan import Plan
@@ -35,7 +35,7 @@ def ask(o: Observed, attempt: int, operation: str) -> Plan:
             template=o.parent.spec.template,
             template_uid=o.parent.spec.template_uid,
             format=ImageFormat(spec.format),
-            source=Source(urls=(spec.source.url,)),
+            source=source_of(o.template, o.host_location),
             checksums=(checksum(spec.checksum),) if spec.checksum else (),
             revision=o.template.status.revision,
             policy=o.policy,

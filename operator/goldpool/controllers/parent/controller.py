@@ -7,7 +7,7 @@ from goldpool.api.conditions import ConditionType, is_true
 from goldpool.api.parent import Parent, ParentState
 from goldpool.contracts.operations import FetchPolicy
 from goldpool.controllers.backing import executing_host, mount_of
-from goldpool.controllers.naming import PARENTS_ANNOTATION, OperationIds, source_hash
+from goldpool.controllers.naming import LABEL_LOCATION, PARENTS_ANNOTATION, OperationIds, source_hash
 from goldpool.controllers.parent.observed import Observed
 from goldpool.controllers.parent.plan import plan
 from goldpool.controllers.world import (
@@ -58,6 +58,7 @@ class ParentController:
         turn = attempt - 1
         ready = location is not None and is_true(location.status.conditions, ConditionType.READY)
         settings = world.settings
+        host = executing_host(world, pool, location, turn) if pool and location else None
         return Observed(
             raw=raw,
             parent=parent,
@@ -66,7 +67,8 @@ class ParentController:
             pool=pool,
             location=location,
             location_ready=ready,
-            host=executing_host(world, pool, location, turn) if pool and location else None,
+            host=host,
+            host_location=world.label_of_node(host, LABEL_LOCATION) if host else "",
             node_known=not spec.host or node is not None,
             mount=mount_of(pool, location, location.status.node_uid or "", world.cluster_uid)
             if pool and location

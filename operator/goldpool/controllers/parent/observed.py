@@ -29,6 +29,8 @@ class Observed:
     location: StorageLocation | None
     location_ready: bool
     host: str | None
+    host_location: str
+    """Where the host stands, as its label says; empty when it does not."""
     node_known: bool
     mount: LocationMount | None
     fetch: Outcome | None
