@@ -1,0 +1,122 @@
+"""Gathers a template's world."""
+
+from collections.abc import Iterable
+
+from goldpool.api.conditions import ConditionType, is_true
+from goldpool.api.template import Template
+from goldpool.api.volume import Volume
+from goldpool.controllers.naming import source_hash
+from goldpool.controllers.template.observed import Observed, Wanted
+from goldpool.controllers.template.plan import missing, plan
+from goldpool.controllers.world import World, differs, going, readiness, soon_if_well, stake
+from goldpool.engine.plan import Plan, Soon
+from goldpool.kube import resources as r
+from goldpool.kube.port import Change, Key, Obj
+from goldpool.planning.references import Users, bound, users_of_template
+
+
+class TemplateController:
+    name = "template"
+    resource = r.TEMPLATE
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def gather(self, key: Key) -> Observed | None:
+        world = self._world
+        raw = world.cache.at(r.TEMPLATE, key)
+        if raw is None:
+            return None
+        template = world.read(Template, raw)
+        name = template.metadata.name
+        volumes = world.volumes_of_template(name)
+        users = _users(name, volumes if template.deleting else ())
+        parents = [p for p in world.parents_of_template(name) if p.spec.template_uid == template.metadata.uid]
+        wanted = () if template.deleting else tuple(self._wanted(template, volumes))
+        if template.deleting and not users and not parents:
+            users = _users(name, await world.fresh_volumes())
+            parents = await world.fresh_parents(template.metadata.uid)
+        elif missing(wanted, parents, source_hash(raw["spec"])):
+            parents = await world.fresh_parents(template.metadata.uid)
+        children: dict[str, int] = {}
+        for volume in volumes:
+            if volume.status.parent and volume.spec.placement and volume.spec.placement.parent_pool:
+                pool = volume.spec.placement.parent_pool
+                children[pool] = children.get(pool, 0) + 1
+        return Observed(
+            raw=raw,
+            template=template,
+            parents=tuple(sorted(parents, key=lambda p: (p.metadata.creation_timestamp, p.metadata.name))),
+            wanted=wanted,
+            users=users,
+            children=children,
+            tokens=tuple(world.token() for _ in wanted),
+            now=world.now(),
+        )
+
+    def _wanted(self, template: Template, volumes: list[Volume]) -> Iterable[Wanted]:
+        """Every usable location of the pools to prepare, and every location that a bound volume waits for."""
+        world, seen = self._world, set()
+        for pool_name in template.spec.prepare.pools:
+            pool = world.pool(pool_name)
+            if pool is None or pool.deleting or pool.spec.golden != template.spec.golden:
+                continue
+            for location in sorted(world.locations_of(pool_name), key=lambda x: x.metadata.name):
+                usable = is_true(location.status.conditions, ConditionType.READY)
+                if usable and not location.deleting:
+                    seen.add(location.metadata.name)
+                    yield Wanted(location.metadata.name, pool_name, location.spec.host, prepared=True)
+        for volume in volumes:
+            place = volume.spec.placement
+            if place is None or place.parent_pool is None or not volume.spec.storage_id or volume.deleting:
+                continue
+            if volume.status.created_time and volume.status.storage_id == volume.spec.storage_id:
+                continue
+            pool = world.pool(place.parent_pool)
+            if pool is None or pool.deleting:
+                continue
+            name = world.location_for(pool, place.host or "")
+            found = world.location(name)
+            if found is not None and not found.deleting and name not in seen:
+                seen.add(name)
+                stands_in = template.spec.golden and not pool.spec.golden
+                yield Wanted(name, place.parent_pool, found.spec.host, prepared=False, fallback=stands_in)
+
+    def plan(self, observed: Observed) -> Plan:
+        return plan(observed)
+
+    def _counts(self, key: Key) -> Key | Soon:
+        return soon_if_well(key, self._world.cache.at(r.TEMPLATE, key))
+
+    def affected(self, change: Change) -> Iterable[Key | Soon]:
+        cache = self._world.cache
+        match change.resource:
+            case r.TEMPLATE:
+                yield change.key
+            case r.PARENT:
+                for obj in (change.old, change.new):
+                    if obj is not None:
+                        yield Key("Template", "", obj["spec"]["template"])
+            case r.VOLUME if differs(change, stake):
+                for obj in (change.old, change.new):
+                    name = (
+                        ((obj or {}).get("spec", {}).get("source") or {}).get("templateRef", {}).get("name")
+                    )
+                    if name:
+                        key = Key("Template", "", name)
+                        # A binding may want a copy that is not there; all else is counted only.
+                        yield key if differs(change, _binding) else self._counts(key)
+            case r.STORAGE_LOCATION if differs(change, readiness):
+                # A location that has become usable may be one to prepare.
+                for obj in cache.list(r.TEMPLATE):
+                    if obj["spec"].get("prepare", {}).get("pools"):
+                        yield Key("Template", "", obj["metadata"]["name"])
+
+
+def _binding(volume: Obj) -> object:
+    return volume["spec"].get("placement"), volume["spec"].get("storageID"), going(volume)
+
+
+def _users(name: str, volumes: Iterable[Volume]) -> Users:
+    """A volume that was never bound holds nothing up: it only waits."""
+    return users_of_template(name, (v for v in volumes if bound(v) or v.status.parent))
