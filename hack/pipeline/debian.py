@@ -6,7 +6,7 @@ from hack.cluster import packages as cluster
 from hack.cluster.commands import run
 from hack.images import engines, steps
 
-FOR_TESTS = ("binutils", "fish", "git", "make", "qemu-system-x86", "qemu-utils", "zsh")
+FOR_TESTS = ("binutils", "fish", "git", "make", "nginx", "openssl", "qemu-system-x86", "qemu-utils", "zsh")
 FOR_GUESTS = ("busybox-static", "dosfstools", "mtools", "syslinux", "syslinux-common")
 FOR_IMAGES = ("buildah", "debian-archive-keyring", "mmdebstrap")
 FOR_PYTHON = ("python3-venv",)

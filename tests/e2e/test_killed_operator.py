@@ -28,7 +28,7 @@ def test_killed_during_a_fetch_it_downloads_once(site: Site, boot: Image, boot_l
     assert boot.begun.wait(60)
 
     site.operator.kill()
-    assert site.images.whole[f"/{template}", NODE] == 0, "the fetch was over before the operator was killed"
+    assert site.images.whole(f"/{template}", NODE) == 0, "the fetch was over before the operator was killed"
     site.operator.start()
     site.running("vm")
     site.says("vm", f"{boot_line} BOOTS 0001")
@@ -44,7 +44,7 @@ def test_a_fetch_that_ends_while_no_operator_is_there_is_taken_over(site: Site, 
     site.machine("vm", template=template)
     assert boot.begun.wait(60)
     site.operator.kill()
-    site.eventually(lambda: site.images.whole[f"/{template}", NODE], "the Job goes on by itself")
+    site.eventually(lambda: site.images.whole(f"/{template}", NODE), "the Job goes on by itself")
     time.sleep(2)
     site.operator.start()
     site.running("vm")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.misbehaving import Server, serving
 from tests.unit.worker.builders import Pool, a_pool
-from tests.unit.worker.server import Server, serving
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from goldpool.contracts.operations import (
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.fetch.lock import only_fetch
 from goldpool.worker.publish import directory
-from tests.unit.worker import server as web
+from tests.servers import misbehaving as web
+from tests.servers.misbehaving import Answer, Server
 from tests.unit.worker.builders import (
     LOCATION,
     MIB,
@@ -31,7 +32,6 @@ from tests.unit.worker.builders import (
     needs_qemu_img,
     qemu_img,
 )
-from tests.unit.worker.server import Answer, Server
 
 R = FailureReason
 DISK = a_raw_disk()

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from goldpool.contracts.operations import Batch, Fetch, Progress, Report
-from tests.unit.worker import server as web
+from tests.servers import misbehaving as web
+from tests.servers.misbehaving import Server
 from tests.unit.worker.builders import MIB, Pool, a_fetch, a_raw_disk
-from tests.unit.worker.server import Server
 
 DISK = a_raw_disk()
 REVISION = hashlib.sha256(DISK).hexdigest()
@@ -40,7 +40,7 @@ def test_a_killed_fetch_publishes_nothing_and_the_next_one_publishes_all(
 ) -> None:
     reached = threading.Event()
 
-    def hang(request: web.Request) -> None:
+    def hang(request: web.Exchange) -> None:
         request.head(200, Content_Length=str(len(DISK)))
         request.wfile.write(DISK[:sent])
         request.wfile.flush()
