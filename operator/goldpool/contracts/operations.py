@@ -36,6 +36,12 @@ class FetchPolicy(Contract):
     max_virtual_bytes: int = Field(default=2000 << 30, description="largest virtual disk")
     reserve_bytes: int = Field(default=64 << 20, description="space that stays free on the pool")
     max_redirects: int = 10
+    max_amplification: int = Field(
+        default=1000, ge=1, description="most bytes of image per byte of a compressed source"
+    )
+    max_window_bytes: int = Field(
+        default=64 << 20, ge=1 << 20, description="largest window or dictionary of a compressed source"
+    )
 
 
 class _Operation(Contract):
@@ -210,6 +216,8 @@ class FailureReason(StrEnum):
     SOURCE_REFUSED = "SourceRefused"
     TRANSFER_INCOMPLETE = "TransferIncomplete"
     TOO_LARGE = "TooLarge"
+    SOURCE_CORRUPT = "SourceCorrupt"
+    """Compressed data that cannot be expanded, all of which arrived."""
     CHECKSUM_MISMATCH = "ChecksumMismatch"
     """Every mirror delivered a full body and each repeated its own wrong digest: the source itself is wrong."""
     REVISION_MISMATCH = "RevisionMismatch"
@@ -228,6 +236,7 @@ class FailureReason(StrEnum):
 
 PERMANENT: Final = frozenset(
     {
+        FailureReason.SOURCE_CORRUPT,
         FailureReason.CHECKSUM_MISMATCH,
         FailureReason.REVISION_MISMATCH,
         FailureReason.WRONG_FORMAT,

@@ -25,7 +25,9 @@ FINAL_AT_ONCE: Final = frozenset(
     }
 )
 """A mirror that failed like this is not asked again: it would say the same."""
-FINAL_WHEN_REPEATED: Final = frozenset({FailureReason.CHECKSUM_MISMATCH, FailureReason.REVISION_MISMATCH})
+FINAL_WHEN_REPEATED: Final = frozenset(
+    {FailureReason.CHECKSUM_MISMATCH, FailureReason.REVISION_MISMATCH, FailureReason.SOURCE_CORRUPT}
+)
 """One wrong digest may be a bad transfer; the same wrong digest again is what the mirror has."""
 _PASSING: Final = (
     FailureReason.TRANSFER_INCOMPLETE,
