@@ -147,12 +147,21 @@ def serving(address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> It
 @contextlib.contextmanager
 def running(server: Server) -> Iterator[None]:
     """It answers inside the block."""
+    with running_server(server):
+        try:
+            yield
+        finally:
+            server.released.set()
+
+
+@contextlib.contextmanager
+def running_server(server: ThreadingHTTPServer) -> Iterator[None]:
+    """Any server of the standard library, in a thread of its own."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
         yield
     finally:
-        server.released.set()
         server.shutdown()
         thread.join()
 

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from goldpool.contracts.layout import ImageFormat, LocationIdentity, NameOnDisk, Owner, Sha256
 from goldpool.contracts.model import CONTRACT_VERSION, Contract
+from goldpool.contracts.network import AddressRules, Proxies
 from goldpool.contracts.source import MirrorResult, Source
 
 BATCH_ENV: Final = "GOLDPOOL_BATCH"
@@ -42,6 +43,8 @@ class FetchPolicy(Contract):
     max_window_bytes: int = Field(
         default=64 << 20, ge=1 << 20, description="largest window or dictionary of a compressed source"
     )
+    addresses: AddressRules = AddressRules()
+    proxies: Proxies = Proxies()
 
 
 class _Operation(Contract):
@@ -214,6 +217,14 @@ class FailureReason(StrEnum):
     POOL_FULL = "PoolFull"
     SOURCE_UNREACHABLE = "SourceUnreachable"
     SOURCE_REFUSED = "SourceRefused"
+    ADDRESS_REFUSED = "AddressRefused"
+    """The name leads to no other address than such as fetch.addresses refuses."""
+    TLS_FAILED = "TLSFailed"
+    """The server's certificate is not trusted, or there is no TLS to be had."""
+    SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason
+    SECRET_INVALID = "SecretInvalid"  # noqa: S105
+    CA_BUNDLE_MISSING = "CABundleMissing"
+    CA_BUNDLE_INVALID = "CABundleInvalid"
     TRANSFER_INCOMPLETE = "TransferIncomplete"
     TOO_LARGE = "TooLarge"
     SOURCE_CORRUPT = "SourceCorrupt"

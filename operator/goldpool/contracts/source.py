@@ -10,7 +10,8 @@ from goldpool.contracts.model import Contract
 CREDENTIALS_DIRECTORY: Final = PurePosixPath("/source/credentials")
 """Where a Job sees the Secret of ``spec.source.secretRef``, one file per key; empty or absent when there is none."""
 CA_DIRECTORY: Final = PurePosixPath("/source/ca")
-"""Where a Job sees the ConfigMap of ``spec.source.caBundleRef``."""
+"""Where a Job sees the ConfigMap of ``spec.source.caBundleRef``: the key it names, as ``CA_FILE``."""
+CA_FILE: Final = "ca.crt"
 
 
 class Source(Contract):
@@ -28,6 +29,9 @@ class Source(Contract):
         default="",
         description="the fetching host's goldpool.io/location: mirrors that stand there come first",
     )
+    secret: str = Field(default="", description="name of the Secret whose keys are mounted; empty for none")
+    ca_bundle: str = Field(default="", description="name of the ConfigMap that is mounted; empty for none")
+    ca_key: str = Field(default=CA_FILE, description="which of its keys")
 
 
 class Mirror(Contract):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from goldpool.contracts.layout import ImageFormat, LocationIdentity, Owner
+from goldpool.contracts.network import AddressRules
 from goldpool.contracts.operations import (
     Batch,
     Checksum,
@@ -119,8 +120,9 @@ def a_blank(storage_id: str = "v-1", **changes: Any) -> CreateBlank:
 
 
 def a_policy(**changes: Any) -> FetchPolicy:
+    """On loopback, where nothing is refused unless a test says so."""
     quick = {"attempts": 2, "connect_seconds": 5, "idle_seconds": 20, "total_seconds": 60, "reserve_bytes": 0}
-    return FetchPolicy.model_validate(quick | changes)
+    return FetchPolicy.model_validate(quick | {"addresses": AddressRules(deny=())} | changes)
 
 
 def a_fetch(*urls: str, parent: str = "p-1", **changes: Any) -> Fetch:

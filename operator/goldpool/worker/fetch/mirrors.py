@@ -33,6 +33,8 @@ _PASSING: Final = (
     FailureReason.TRANSFER_INCOMPLETE,
     FailureReason.SOURCE_UNREACHABLE,
     FailureReason.SOURCE_REFUSED,
+    FailureReason.TLS_FAILED,
+    FailureReason.ADDRESS_REFUSED,
 )
 
 

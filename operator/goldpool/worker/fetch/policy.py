@@ -1,11 +1,16 @@
 """Where a transfer may go. Pure; knows URLs, not sockets."""
 
+import re
 from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from goldpool.contracts.operations import FailureReason
 
 SCHEMES: Final = ("http", "https")
+_AUTHORITY: Final = re.compile(r"([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{0,5})?")
+"""A name, an IPv4 address or one of IPv6 in brackets, and a port. What else RFC 3986 lets stand there (escapes, say) is
+read by one parser as one host and by another as another."""
+_CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 
@@ -37,7 +42,7 @@ def forbidden(url: str) -> str | None:
         _ = parts.port
     except ValueError:
         return "the URL is not valid"
-    return _bad_scheme(parts) or _no_host(parts) or _userinfo(parts)
+    return _bad_scheme(parts) or _no_host(parts) or _userinfo(parts) or _ambiguous(url, parts)
 
 
 def _bad_scheme(parts: SplitResult) -> str | None:
@@ -54,6 +59,11 @@ def _userinfo(parts: SplitResult) -> str | None:
     return "credentials in a URL are refused" if "@" in parts.netloc else None
 
 
+def _ambiguous(url: str, parts: SplitResult) -> str | None:
+    clear = _AUTHORITY.fullmatch(parts.netloc) and not _CONTROL.search(url)
+    return None if clear else "the URL is not valid"
+
+
 def next_hop(current: str, location: str | None, hops: int, max_redirects: int) -> str:
     """Where a redirect leads. ``hops`` redirects were followed before. ``SourceRefused`` when it may not."""
     if not location:
@@ -64,6 +74,7 @@ def next_hop(current: str, location: str | None, hops: int, max_redirects: int) 
         target = urljoin(current, location)
     except ValueError:
         raise MirrorFailed(FailureReason.SOURCE_REFUSED, "redirected to an invalid URL") from None
+    target = target.replace(" ", "%20")  # as browsers do: servers put names of files there
     if (objection := forbidden(target)) is not None:
         raise MirrorFailed(FailureReason.SOURCE_REFUSED, f"redirected to {origin(target)}: {objection}")
     if urlsplit(current).scheme == "https" and urlsplit(target).scheme == "http":
