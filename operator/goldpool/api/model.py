@@ -236,6 +236,20 @@ def human_bytes(value: int) -> str:
     raise AssertionError("unreachable")
 
 
+def short_bytes(value: int) -> str:
+    """The same for a narrow column: ``1.2Gi``."""
+    return human_bytes(value).replace(" ", "").removesuffix("B")
+
+
+def short_seconds(value: float) -> str:
+    """For people only: two units at most, like ``1m20s``; parts that nobody waits for are left out."""
+    seconds = max(0, round(value))
+    hours, minutes = seconds // 3600, seconds % 3600 // 60
+    if hours:
+        return f"{hours}h{minutes}m"
+    return f"{minutes}m{seconds % 60}s" if minutes else f"{seconds}s"
+
+
 _DURATION_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 
 

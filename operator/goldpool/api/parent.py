@@ -50,9 +50,17 @@ class ParentStatus(ApiModel):
         description="Pending, Fetching, Published (verified, not yet the template's revision), Ready, Failed or Retiring.",
     )
     conditions: Conditions = Field(default=[], description="Ready, Reconciling, Stalled.")
-    progress: str | None = Field(default=None, description="How much of the transfer is done, like 42%.")
-    done: Bytes | None = Field(default=None, description="Bytes fetched.")
+    progress: str | None = Field(
+        default=None,
+        description="How much of the transfer is done, and how fast: 42% 212Mi/s, or 1.2Gi 212Mi/s where the server did not "
+        "say how much there is.",
+    )
+    done: Bytes | None = Field(
+        default=None, description="Bytes that are there, with those that an earlier Job had fetched."
+    )
     expected: Bytes | None = Field(default=None, description="Bytes to fetch, when the server said.")
+    rate: Bytes | None = Field(default=None, description="Bytes per second over the last seconds.")
+    eta: str | None = Field(default=None, description="How long the rest takes at this rate, like 1m20s.")
     mirror: str | None = Field(
         default=None, description="Where the bytes came from, without query or credentials."
     )
@@ -89,7 +97,9 @@ class Parent(Kind):
             Column("Host", ".spec.host"),
             Column("State", ".status.state"),
             Column("Progress", ".status.progress"),
+            Column("ETA", ".status.eta"),
             Column("Children", ".status.children", "integer"),
+            Column("Mirror", ".status.mirror", priority=1),
             Column("Failure", ".status.failure", priority=1),
             Column("Message", '.status.conditions[?(@.type=="Ready")].message', priority=1),
             Column("Age", ".metadata.creationTimestamp", "date"),

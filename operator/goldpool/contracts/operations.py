@@ -313,8 +313,13 @@ class Report(Contract):
 
 
 class Progress(Contract):
-    """One line of a transfer's log: ``{"progress": {...}}``. ``total_bytes`` is None when the server gave none."""
+    """One line of a transfer's log: ``{"progress": {...}}``.
+
+    ``done_bytes`` counts what an earlier Job had left and was not fetched again. ``total_bytes`` is None when the server
+    gave none; ``rate``, in bytes per second over the last seconds, until it is known.
+    """
 
     done_bytes: int
     total_bytes: int | None = None
     mirror: str = ""
+    rate: int | None = None

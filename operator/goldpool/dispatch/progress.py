@@ -32,22 +32,21 @@ async def follow(
     settings: DispatchSettings,
     tell: Callable[[Iterable[Key]], None],
 ) -> None:
-    """Until the Job is over. Owners are woken at most once per ``progress_seconds``, and only by something new."""
+    """Until the Job is over. Progress becomes the operation's at most once per ``progress_seconds``, and wakes its owners
+    only when it is new: so no pass, for whatever reason it is made, has more to write than that."""
     assert watched.pod is not None
     pod = watched.pod["metadata"]["name"]
-    changed: set[Key] = set()
     while _in_flight(book, watched):
         try:
             async for line in jobs.follow_log(pod):
                 if not _in_flight(book, watched):
                     return
-                if (progress := read_progress(line)) is not None:
-                    changed |= book.progressed(watched.name, progress)
                 now = time.monotonic()
-                if changed and now - watched.told_at >= settings.progress_seconds:
+                if now - watched.told_at < settings.progress_seconds:
+                    continue
+                if (progress := read_progress(line)) is not None:
                     watched.told_at = now
-                    tell(changed)
-                    changed = set()
+                    tell(book.progressed(watched.name, progress))
         except KubeError:
             pass  # progress is for people: a log that cannot be read stops no transfer
         await asyncio.sleep(settings.retry_seconds)

@@ -103,6 +103,20 @@ def test_a_running_fetch_shows_its_progress() -> None:
     assert field(plan(fetching(Running())), "progress") is None
 
 
+def test_what_is_known_of_a_transfer_stays_until_more_is_known() -> None:
+    """A new leader has not read the pod's log yet."""
+    found = plan(fetching(Running(), progress="25%", done=256 << 20))
+    assert (field(found, "progress"), field(found, "done")) == ("25%", "256Mi")
+
+
+@pytest.mark.parametrize(
+    "outcome", [Failed(FailureReason.SOURCE_REFUSED, "404", False), Succeeded(fetched=FETCHED)]
+)
+def test_nothing_goes_on_at_a_rate_after_the_transfer(outcome: Failed | Succeeded) -> None:
+    found = plan(fetching(outcome, rate=1000, eta="3s"))
+    assert (field(found, "rate"), field(found, "eta")) == (None, None)
+
+
 def test_what_was_fetched_is_published_but_not_ready_before_the_template_says_so() -> None:
     found = plan(fetching(Succeeded(fetched=FETCHED)))
     assert (field(found, "state"), field(found, "revision")) == ("Published", REVISION)

@@ -97,3 +97,28 @@ def test_progress_is_told_at_most_once_a_second() -> None:
     for done in range(6):
         reporter.report(done, None, "m")
     assert [progress.done_bytes for progress in told] == [0, 3, 5]
+
+
+@pytest.mark.parametrize(
+    ("reports", "rates"),
+    [
+        ([(0, 0, "m"), (1, 100, "m"), (3, 500, "m")], [None, 100, 166]),
+        ([(0, 7000, "m"), (2, 7100, "m")], [None, 50]),  # what was resumed came at no rate
+        ([(0, 0, "m"), (1, 100, "m"), (2, 0, "m"), (3, 10, "m")], [None, 100, None, 10]),  # from zero again
+        ([(0, 0, "m"), (1, 900, "m"), (2, 900, "n"), (4, 902, "n")], [None, 900, None, 1]),  # another mirror
+        (
+            [(0, 0, "m"), *((s, 1000, "m") for s in range(1, 14))],
+            [None, 1000, 500, 333, 250, 200, 166, 142, 125, 111, 100, 0, 0, 0],
+        ),
+        ([(0, 0, "m"), (100, 5000, "m")], [None, 50]),  # nothing came for long
+    ],
+)
+def test_the_rate_is_that_of_the_last_seconds_of_one_transfer(
+    reports: list[tuple[float, int, str]], rates: list[int | None]
+) -> None:
+    told: list[Progress] = []
+    now = iter([float(at) for at, *_ in reports])
+    reporter = Reporter(told.append, lambda: next(now))
+    for _, done, mirror in reports:
+        reporter.report(done, None, mirror)
+    assert [progress.rate for progress in told] == rates

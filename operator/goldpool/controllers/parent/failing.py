@@ -7,6 +7,7 @@ from goldpool.api.conditions import Reason
 from goldpool.api.parent import ParentState
 from goldpool.controllers.naming import RETRY_ANNOTATION
 from goldpool.controllers.parent.observed import Observed
+from goldpool.controllers.parent.progress import NONE
 from goldpool.controllers.parent.retention import is_of_another_revision, unused
 from goldpool.controllers.parent.status import status_of, unchanged
 from goldpool.controllers.verdict import busy, moment, stalled, timestamp
@@ -28,7 +29,7 @@ def failed(o: Observed, failure: Failed, attempt: int, operation: str) -> Plan:
     )
     status = status_of(
         o, verdict, state=ParentState.FAILED, attempt=attempt, failures=failures, failure=str(failure.reason),
-        permanent=failure.permanent, progress=None, done=None, expected=None,
+        permanent=failure.permanent, **NONE,
         next_retry_time=None if failure.permanent else timestamp(o.now + timedelta(seconds=pause + 1)),
     )  # fmt: skip
     told = Record(o.raw, EventKind.WARNING, str(failure.reason), "Fetch", failure.message)
@@ -69,7 +70,7 @@ def fetch_again(o: Observed) -> Plan:
         effects=(told,),
         status=status_of(
             o, busy(Reason.PARENT_LOST, message), state=ParentState.PENDING,
-            attempt=(o.parent.status.attempt or 1) + 1, published_time=None, progress=None, done=None,
+            attempt=(o.parent.status.attempt or 1) + 1, published_time=None, **NONE,
         ),
         again_after=0,
     )  # fmt: skip

@@ -4,6 +4,7 @@ from goldpool.api.conditions import Reason
 from goldpool.api.model import human_bytes
 from goldpool.api.parent import ParentState
 from goldpool.controllers.naming import OperationIds
+from goldpool.controllers.parent import progress as progress_of
 from goldpool.controllers.parent.asking import ask
 from goldpool.controllers.parent.failing import failed
 from goldpool.controllers.parent.observed import Observed
@@ -21,6 +22,7 @@ def fetch(o: Observed) -> Plan:
     match o.fetch:
         case Succeeded(fetched=fetched) if fetched is not None:
             found = {
+                **progress_of.NONE,
                 "revision": fetched.revision,
                 "size": fetched.file_bytes,
                 "virtual_size": fetched.virtual_bytes,
@@ -54,16 +56,11 @@ def fetch(o: Observed) -> Plan:
         case Failed():
             return failed(o, o.fetch, attempt, operation)
         case Running(progress=progress):
-            done = progress.done_bytes if progress else None
-            total = progress.total_bytes if progress else None
-            text = f"{done * 100 // total}%" if done is not None and total else None
-            amount = human_bytes(done) if done is not None else "nothing"
-            of = f" of {human_bytes(total)}" if total else ""
+            found = progress_of.shown(progress) if progress is not None else {}
             return Plan(
                 status=status_of(
-                    o, busy(Reason.FETCHING, f"{amount}{of} fetched"), state=ParentState.FETCHING, attempt=attempt,
-                    progress=text, done=done, expected=total, fetched_on=status.fetched_on or o.host,
-                    mirror=progress.mirror or None if progress else None,
+                    o, busy(Reason.FETCHING, progress_of.sentence(progress)), state=ParentState.FETCHING,
+                    attempt=attempt, fetched_on=status.fetched_on or o.host, **found,
                 )
             )  # fmt: skip
         case _:

@@ -13,7 +13,15 @@ from goldpool.controllers.backing import executing_host, mount_of
 from goldpool.controllers.storagelocation.observed import Observed
 from goldpool.controllers.storagelocation.operations import operation_id
 from goldpool.controllers.storagelocation.plan import plan
-from goldpool.controllers.world import BY_HOST, BY_POOL, World, differs, readiness, soon_if_well
+from goldpool.controllers.world import (
+    BY_HOST,
+    BY_POOL,
+    World,
+    but_for_progress,
+    differs,
+    readiness,
+    soon_if_well,
+)
 from goldpool.engine.plan import Plan, Soon
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, Obj
@@ -83,7 +91,7 @@ class StorageLocationController:
         match change.resource:
             case r.STORAGE_LOCATION:
                 yield change.key
-            case r.PARENT:
+            case r.PARENT if differs(change, but_for_progress):
                 for obj in (change.old, change.new):
                     if obj is not None:
                         yield self._counts(Key("StorageLocation", "", obj["spec"]["location"]))

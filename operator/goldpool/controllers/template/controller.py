@@ -8,7 +8,7 @@ from goldpool.api.volume import Volume
 from goldpool.controllers.naming import source_hash
 from goldpool.controllers.template.observed import Observed, Wanted
 from goldpool.controllers.template.plan import missing, plan
-from goldpool.controllers.world import World, differs, going, readiness, soon_if_well, stake
+from goldpool.controllers.world import World, but_for_progress, differs, going, readiness, soon_if_well, stake
 from goldpool.engine.plan import Plan, Soon
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, Obj
@@ -93,7 +93,7 @@ class TemplateController:
         match change.resource:
             case r.TEMPLATE:
                 yield change.key
-            case r.PARENT:
+            case r.PARENT if differs(change, but_for_progress):
                 for obj in (change.old, change.new):
                     if obj is not None:
                         yield Key("Template", "", obj["spec"]["template"])
