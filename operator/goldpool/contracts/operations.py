@@ -45,6 +45,9 @@ class FetchPolicy(Contract):
     )
     addresses: AddressRules = AddressRules()
     proxies: Proxies = Proxies()
+    check_cpu_seconds: int = Field(default=30, ge=1, description="of each of qemu-img's looks at an image")
+    check_memory_bytes: int = Field(default=1 << 30, description="address space of the same")
+    check_seconds: float = Field(default=600, description="for all of them together")
 
 
 class _Operation(Contract):

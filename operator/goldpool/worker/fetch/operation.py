@@ -7,7 +7,7 @@ from collections.abc import Callable
 from goldpool.contracts.layout import ParentSidecar, parent_file
 from goldpool.contracts.operations import FailureReason, Fetch, Fetched
 from goldpool.contracts.source import Mirror
-from goldpool.worker import image, publish, workspace
+from goldpool.worker import publish, workspace
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.fetch.connection import Connections
 from goldpool.worker.fetch.lock import only_fetch
@@ -17,6 +17,7 @@ from goldpool.worker.fetch.progress import Reporter
 from goldpool.worker.fetch.sink import Room, Sink
 from goldpool.worker.fetch.transfer import transfer
 from goldpool.worker.fetch.verify import Digests
+from goldpool.worker.gate import admit
 from goldpool.worker.parents import publish_parent, published
 from goldpool.worker.pool import Location
 from goldpool.worker.workspace import Kind
@@ -109,7 +110,7 @@ def _verify(digests: Digests, operation: Fetch) -> None:
 
 def _admit(fd: int, operation: Fetch, revision: str) -> int:
     try:
-        return image.admit(fd, operation.format, max_virtual_bytes=operation.policy.max_virtual_bytes)
+        return admit(fd, operation.format, operation.policy)
     except OperationFailed as failed:
         verified = bool(operation.checksums) or operation.revision is not None
         if verified or failed.reason is FailureReason.IO_ERROR:
