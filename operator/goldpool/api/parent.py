@@ -7,6 +7,7 @@ from pydantic import Field
 
 from goldpool.api.model import ApiModel, Bytes, Column, Crd, Kind, Rule, Time
 from goldpool.api.references import Blockers, Conditions
+from goldpool.api.source import SourceFacts
 from goldpool.api.template import TemplateFormat
 
 
@@ -34,6 +35,10 @@ class ParentSpec(ApiModel):
         description="Hash of the template's source, format and checksum this copy is made from."
     )
     revision: str = Field(default="", description="The template's revision when it was already known.")
+    refetch: str = Field(
+        default="",
+        description="Token of the fetching anew it was made for: what it brings becomes the template's revision.",
+    )
     fallback: bool = Field(
         default=False,
         description="Whether this is a golden template's copy on an ordinary pool, where no golden pool could serve a "
@@ -76,6 +81,7 @@ class ParentStatus(ApiModel):
     revision: str | None = Field(default=None, description="sha256 of the published bytes.")
     size: Bytes | None = Field(default=None, description="Size of the file.")
     virtual_size: Bytes | None = Field(default=None, description="Size of the disk a guest sees.")
+    source: SourceFacts | None = Field(default=None, description="What the server said of what it served.")
     published_time: Time | None = Field(default=None, description="When the copy was published.")
     children: int | None = Field(default=None, description="Volumes that depend on this copy.")
     unused_since: Time | None = Field(default=None, description="Since when nobody needs the copy.")

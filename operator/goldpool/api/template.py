@@ -19,6 +19,7 @@ from goldpool.api.model import (
     Rule,
 )
 from goldpool.api.references import Blockers, Conditions, CopyExceptions
+from goldpool.api.source import Refetch, SourceStatus
 
 
 class TemplateFormat(StrEnum):
@@ -28,6 +29,11 @@ class TemplateFormat(StrEnum):
 
 METALINK_URL_PATTERN = r"^[^?#]*\.([mM][eE][tT][aA]4|[mM][eE][tT][aA][lL][iI][nN][kK])([?#].*)?$"
 """By the end of the path, never by the query: those differ from one signature to the next."""
+
+
+class RefreshPolicy(StrEnum):
+    PIN = "Pin"
+    REFETCH = "Refetch"
 
 
 class Source(ApiModel):
@@ -51,6 +57,11 @@ class Source(ApiModel):
             "spec.source.file: it names a file of a metalink; set spec.source.metalink to true, or remove it",
             ".file",
         ),
+        Rule(
+            "!has(self.checkInterval) || duration(self.checkInterval) >= duration('1m')",
+            "spec.source.checkInterval: at least 1m; leave it out for no checks",
+            ".checkInterval",
+        ),
     )
 
     url: Annotated[str, StringConstraints(max_length=2048, pattern=r"^https?://[^\s/?#@]+(/[^\s]*)?$")] = (
@@ -63,6 +74,16 @@ class Source(ApiModel):
     )
     file: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
         default=None, description="Name of the file in a metalink that describes more than one."
+    )
+    check_interval: Duration | None = Field(
+        default=None,
+        description="How often the source is asked whether it still serves what was fetched, at least 1m. Never if absent.",
+    )
+    refresh_policy: RefreshPolicy = Field(
+        default=RefreshPolicy.PIN,
+        description="What happens when the source serves other bytes. Pin: nothing but the condition SourceChanged. "
+        "Refetch: they are fetched as a new revision, which new disks take; the old one stays while it has children. With "
+        "spec.checksum other bytes are only reported.",
     )
 
 
@@ -118,11 +139,14 @@ class PoolRef(ApiModel):
 
     pool: str = Field(description="Name of the StoragePool.")
     wanted: int = Field(default=0, description="Locations that should have a copy.")
-    ready: int = Field(default=0, description="Locations with a verified copy.")
+    ready: int = Field(default=0, description="Locations with a verified copy of the template's revision.")
+    superseded: int = Field(default=0, description="Copies of an earlier revision, kept for their children.")
     fetching: int = Field(default=0, description="Locations where a copy is being fetched.")
     failed: int = Field(default=0, description="Locations where fetching failed.")
     children: int = Field(default=0, description="Volumes whose parent is on this pool.")
-    digest: str = Field(default="", description="sha256 of the copies.")
+    digest: str = Field(
+        default="", description="sha256 of the copies; of an earlier revision while there is no other."
+    )
 
 
 class TemplateStatus(ApiModel):
@@ -132,9 +156,25 @@ class TemplateStatus(ApiModel):
     phase: str | None = Field(
         default=None, description="Registered, Fetching, Ready, Degraded, Failed or Terminating; for people."
     )
-    conditions: Conditions = Field(default=[], description="Ready, Reconciling, Stalled, DeletionBlocked.")
+    conditions: Conditions = Field(
+        default=[],
+        description="Ready, Reconciling, Stalled, DeletionBlocked, SourceReachable, SourceChanged, Degraded.",
+    )
     revision: Annotated[str, StringConstraints(max_length=64)] | None = Field(
-        default=None, description="sha256 of the published bytes; every copy is identical to it."
+        default=None,
+        description="sha256 of the published bytes; new disks take a copy that is identical to it.",
+    )
+    refetches: int | None = Field(
+        default=None, description="How often a new revision took the place of another."
+    )
+    refetch: Refetch | None = Field(
+        default=None, description="The fetching of a new revision, while it is under way."
+    )
+    refetch_asked: Annotated[str, StringConstraints(max_length=256)] | None = Field(
+        default=None, description="The value of goldpool.io/refetch that was acted on."
+    )
+    source: SourceStatus | None = Field(
+        default=None, description="What the source served when it was fetched, and what it serves now."
     )
     size: Bytes | None = Field(default=None, description="Size of the image's file.")
     virtual_size: Bytes | None = Field(default=None, description="Size of the disk a guest sees.")
@@ -178,8 +218,12 @@ class Template(Kind):
         ),
         LABEL_NAME,
         Rule(
-            "!has(oldSelf.status.revision) || self.spec.source == oldSelf.spec.source",
-            "spec.source is frozen: copies of it were published; register a new Template",
+            "!has(oldSelf.status.revision) || (self.spec.source.url == oldSelf.spec.source.url"
+            " && has(self.spec.source.metalink) == has(oldSelf.spec.source.metalink)"
+            " && (!has(self.spec.source.metalink) || self.spec.source.metalink == oldSelf.spec.source.metalink)"
+            " && has(self.spec.source.file) == has(oldSelf.spec.source.file)"
+            " && (!has(self.spec.source.file) || self.spec.source.file == oldSelf.spec.source.file))",
+            "spec.source names other bytes, but copies were published: register a new Template",
         ),
         Rule(
             "!has(oldSelf.status.revision) || self.spec.format == oldSelf.spec.format",

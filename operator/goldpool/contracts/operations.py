@@ -98,6 +98,24 @@ class Fetch(_Operation):
     policy: FetchPolicy = FetchPolicy()
 
 
+class ProbeSource(Contract):
+    """Ask a template's source without fetching it: does it answer, how much, since when, of what format. Touches no pool.
+
+    One mirror that can serve is success; ``Report.mirrors`` says what each answered.
+    """
+
+    kind: Literal["ProbeSource"] = "ProbeSource"
+    id: str
+    template: str
+    template_uid: str
+    format: ImageFormat
+    source: Source
+    policy: FetchPolicy = FetchPolicy()
+    mirror: str = Field(
+        default="", description="whose answer is wanted, if it answers: validators are a server's own"
+    )
+
+
 class CreateChild(_Operation):
     """A thin overlay over a parent. The parent's path inside the image is a hint for people, never followed."""
 
@@ -150,7 +168,7 @@ class Release(_Operation):
     kind: Literal["Release"] = "Release"
 
 
-Operation = Annotated[
+PoolOperation = (
     Initialize
     | Probe
     | Rebind
@@ -160,9 +178,10 @@ Operation = Annotated[
     | CreateBlank
     | Adopt
     | DeleteVolume
-    | DeleteParent,
-    Field(discriminator="kind"),
-]
+    | DeleteParent
+)
+"""Those that work at a location."""
+Operation = Annotated[PoolOperation | ProbeSource, Field(discriminator="kind")]
 
 
 class Batch(Contract):
@@ -286,6 +305,21 @@ class Fetched(Contract):
     last_modified: str = Field(default="", description="the same")
 
 
+class Probed(Contract):
+    """What a source serves, as far as the answer to a small request tells. Nothing of it was verified."""
+
+    mirror: str = Field(description="who answered: origin and path only")
+    size: int | None = Field(default=None, description="bytes of the body")
+    etag: str = Field(default="", description="as the server gave it, cut to 256 characters")
+    last_modified: str = Field(default="", description="the same")
+    digest: str = Field(default="", description="sha256:HEX of the body, where a metalink says so")
+    format: str = Field(default="", description="qcow2 or iso, where the first bytes tell")
+    compression: str = Field(default="", description="gz, bz2, xz, zst or zip, where the first bytes tell")
+    virtual_bytes: int | None = Field(
+        default=None, description="size of the disk, where the first bytes tell"
+    )
+
+
 class Adopted(Contract):
     """What an Adopt found. ``parent`` and ``revision`` are empty for a disk without a parent."""
 
@@ -307,8 +341,11 @@ class Report(Contract):
     failures: tuple[Failure, ...] = ()
     omitted: int = 0
     fetched: Fetched | None = None
+    probed: Probed | None = None
     adopted: tuple[Adopted, ...] = ()
-    mirrors: tuple[MirrorResult, ...] = Field(default=(), description="of a Fetch: those that were asked")
+    mirrors: tuple[MirrorResult, ...] = Field(
+        default=(), description="of a Fetch or ProbeSource: those that were asked"
+    )
     locations: tuple[LocationFacts, ...] = ()
 
     def succeeded(self, index: int) -> bool:

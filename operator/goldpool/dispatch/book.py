@@ -3,16 +3,16 @@
 ``now`` is any clock that never goes back, in seconds.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from goldpool.contracts.operations import PERMANENT, FailureReason, Fetch, LocationFacts, Progress, Report
+from goldpool.contracts.operations import PERMANENT, FailureReason, LocationFacts, Progress, Report
+from goldpool.dispatch.alone import goes_alone, has_room, kind_of, name_of
 from goldpool.dispatch.entries import Entry, Flight
 from goldpool.dispatch.forming import Batch, form_batch
 from goldpool.dispatch.manifest import size_of
 from goldpool.dispatch.outcome import Ended, Failed, Outcome, Pending, Running, Succeeded
-from goldpool.dispatch.record import JobKind, JobRecord, Lane, fetch_name, lane_of, recorded, slot_names
+from goldpool.dispatch.record import JobKind, JobRecord, Lane, lane_of, recorded, slot_names
 from goldpool.dispatch.request import Request
 from goldpool.dispatch.settings import Limits
 from goldpool.kube.port import Key
@@ -39,7 +39,7 @@ class Book:
         self._on_end = ended
         self._entries: dict[str, Entry] = {}
         self._waiting: dict[Lane, dict[str, None]] = {}
-        self._fetches: dict[str, None] = {}
+        self._alone: dict[str, None] = {}
         self._flights: dict[str, Flight] = {}
         self._blocked: dict[str, float] = {}
         self._groups = 0
@@ -82,10 +82,11 @@ class Book:
         """The Jobs that may start now. From here on their operations are in flight."""
         self._blocked = {name: again for name, again in self._blocked.items() if again > now}
         starts = [start for lane in [*self._waiting] for start in self._take_from(lane, now)]
-        for entry in [self._entries[operation_id] for operation_id in self._fetches]:
-            fetch = self._fetch_may_start(entry, now)
-            if fetch is not None:
-                starts.append(self._launch(fetch, JobKind.FETCH, [entry]))
+        for entry in [self._entries[operation_id] for operation_id in self._alone]:
+            assert entry.request is not None
+            operation = entry.request.operation
+            if self._may_start_alone(entry, now):
+                starts.append(self._launch(name_of(operation), kind_of(operation), [entry]))
         return starts
 
     def removable(self, now: float) -> list[str]:
@@ -94,7 +95,7 @@ class Book:
         return [
             name
             for name, flight in self._flights.items()
-            if (self._unneeded(flight, now) if flight.over else self._is_unwanted_fetch(flight))
+            if (self._unneeded(flight, now) if flight.over else self._is_unwanted(flight))
         ]
 
     def forget_old(self, now: float) -> None:
@@ -117,7 +118,7 @@ class Book:
             for flight in self._flights.values()
             if flight.over_at is not None and flight.record.kind is JobKind.SLOT
         ]
-        times += [self._entries[fetch].not_before for fetch in self._fetches]
+        times += [self._entries[fetch].not_before for fetch in self._alone]
         return min((time for time in times if time > now), default=None)
 
     # --- what became of Jobs
@@ -160,13 +161,18 @@ class Book:
                 continue
             if report is not None and report.succeeded(index):
                 facts = _facts(report, flight.record.lane.location)
-                fetched = report.fetched if flight.record.kind is JobKind.FETCH else None
+                kind = flight.record.kind
+                fetched = report.fetched if kind is JobKind.FETCH else None
+                probed = report.probed if kind is JobKind.PROBE else None
                 adopted = next((found for found in report.adopted if found.index == index), None)
-                self._end(entry, Succeeded(facts, fetched, adopted), now)
+                done = Succeeded(facts, fetched, adopted, probed, report.mirrors)
+                self._end(entry, done, now)
                 owners |= entry.owners
             elif index in failures:
                 failure = failures[index]
-                self._end(entry, Failed(failure.reason, failure.message, failure.reason in PERMANENT), now)
+                final = failure.reason in PERMANENT
+                mirrors = report.mirrors if report is not None else ()
+                self._end(entry, Failed(failure.reason, failure.message, final, mirrors), now)
                 owners |= entry.owners
             else:
                 unknown.append(entry)
@@ -209,7 +215,7 @@ class Book:
 
     def waiting(self) -> int:
         """Operations that are in no Job yet."""
-        return sum(len(ids) for ids in self._waiting.values()) + len(self._fetches)
+        return sum(len(ids) for ids in self._waiting.values()) + len(self._alone)
 
     # --- inside
 
@@ -222,12 +228,13 @@ class Book:
     def _queue(self, entry: Entry, now: float) -> None:
         assert entry.request is not None
         entry.job = None
-        identity = len(entry.request.mount.identity.model_dump_json())
+        mount = entry.request.mount
+        identity = len(mount.identity.model_dump_json()) if mount is not None else 0
         if entry.size + identity + 100 > self._limits.batch_bytes:
             text = f"{entry.size} bytes, a Job takes {self._limits.batch_bytes}"
             self._end(entry, Failed(FailureReason.UNSUPPORTED, text, True), now)
-        elif isinstance(entry.request.operation, Fetch):
-            self._fetches[entry.id] = None
+        elif goes_alone(entry.request.operation):
+            self._alone[entry.id] = None
         else:
             self._waiting.setdefault(lane_of(entry.request), {})[entry.id] = None
 
@@ -238,7 +245,7 @@ class Book:
 
     def _unqueue(self, entry: Entry) -> None:
         assert entry.request is not None
-        self._fetches.pop(entry.id, None)
+        self._alone.pop(entry.id, None)
         lane = lane_of(entry.request)
         members = self._waiting.get(lane)
         if members is not None:
@@ -253,24 +260,14 @@ class Book:
         in_flight = [flight.record.claims for flight in self._flights.values() if not flight.stopped]
         return form_batch(entries, in_flight, self._limits, gather, now)
 
-    def _fetch_may_start(self, entry: Entry, now: float) -> str | None:
+    def _may_start_alone(self, entry: Entry, now: float) -> bool:
         assert entry.request is not None
-        assert isinstance(entry.request.operation, Fetch)
-        name, lane = fetch_name(entry.request.operation), lane_of(entry.request)
-        running = [f for f in self._flights.values() if f.record.kind is JobKind.FETCH and not f.stopped]
-        # One given up on is on a lost host: it loads that host only.
-        counted = [f.record.lane for f in running if not f.given_up]
-        limits = self._limits
-        room = (
-            Counter(f.record.lane.host for f in running)[lane.host] < limits.fetches_per_host
-            and Counter(other.pool for other in counted)[lane.pool] < limits.fetches_per_pool
-            and len(counted) < limits.fetches
-        )
+        operation, lane = entry.request.operation, lane_of(entry.request)
         conflict = any(
             entry.claims.conflict_with(f.record.claims) for f in self._flights.values() if not f.stopped
         )
-        ready = entry.not_before <= now and self._free(name, now)
-        return name if room and ready and not conflict else None
+        ready = entry.not_before <= now and self._free(name_of(operation), now)
+        return ready and not conflict and has_room(kind_of(operation), lane, self.flights(), self._limits)
 
     def _take_from(self, lane: Lane, now: float) -> Iterator[Start]:
         for name in slot_names(lane):
@@ -295,8 +292,8 @@ class Book:
         found = (self._entries.get(operation.id) for operation in flight.record.operations)
         return [entry for entry in found if entry is not None and entry.job == flight.record.name]
 
-    def _is_unwanted_fetch(self, flight: Flight) -> bool:
-        return flight.record.kind is JobKind.FETCH and not self._carried(flight)
+    def _is_unwanted(self, flight: Flight) -> bool:
+        return flight.record.kind is not JobKind.SLOT and not self._carried(flight)
 
     def _unneeded(self, flight: Flight, now: float) -> bool:
         assert flight.over_at is not None

@@ -12,6 +12,7 @@ from goldpool.contracts.operations import (
     Initialize,
     Operation,
     Probe,
+    ProbeSource,
     Rebind,
     Release,
 )
@@ -31,6 +32,8 @@ class Claims:
 def claims_of(operation: Operation) -> Claims:
     """Many children of one parent may be made at once; none while the parent is fetched or deleted. Whatever works in
     a location excludes what gives the location its identity or takes it away."""
+    if isinstance(operation, ProbeSource):
+        return Claims()
     location = frozenset({operation.location})
     match operation:
         case Probe():

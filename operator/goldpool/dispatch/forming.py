@@ -61,7 +61,8 @@ def form_batch(
             continue
         if not batch.entries:
             assert entry.request is not None
-            size = _BATCH_OVERHEAD + len(entry.request.mount.identity.model_dump_json())
+            mount = entry.request.mount
+            size = _BATCH_OVERHEAD + (len(mount.identity.model_dump_json()) if mount is not None else 0)
         elif not _go_together(batch.entries[0], entry):
             taken.add(entry.claims)
             continue

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from goldpool.contracts.layout import STORAGE_UID
-from goldpool.contracts.operations import BATCH_ENV, Batch, Fetch, Operation, Probe
+from goldpool.contracts.operations import BATCH_ENV, Batch, Fetch, Operation, Probe, ProbeSource
 from goldpool.dispatch import record
 from goldpool.dispatch.claims import allowed_on_cordoned, needs_root
 from goldpool.dispatch.mounts import pool_volume
@@ -30,7 +30,7 @@ def batch_json(requests: Sequence[Request]) -> str:
     replaces ``$$`` and ``$(NAME)`` in values, and a URL may hold either."""
     batch = Batch(
         operations=tuple(request.operation for request in requests),
-        identities=(requests[0].mount.identity,),
+        identities=(mount.identity,) if (mount := requests[0].mount) is not None else (),
     )
     return _without_dollar(batch.model_dump_json())
 
@@ -45,8 +45,9 @@ def job(job_record: JobRecord, requests: Sequence[Request], settings: DispatchSe
     labels = {
         record.MANAGED_BY: record.MANAGER,
         record.JOB_LABEL: job_record.kind.value,
-        record.LOCATION_LABEL: record.label_value(job_record.lane.location),
     }
+    if job_record.lane.location:
+        labels[record.LOCATION_LABEL] = record.label_value(job_record.lane.location)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -74,7 +75,7 @@ def _pod(requests: Sequence[Request], settings: DispatchSettings) -> dict[str, A
     operations = [request.operation for request in requests]
     as_root = any(needs_root(operation) for operation in operations)
     looks_only = all(isinstance(operation, Probe) for operation in operations)
-    volume, mount = pool_volume(first.mount, "pool", read_only=looks_only)
+    volumes, mounts = _pool_of(first, read_only=looks_only)
     cordoned = [CORDONED] if all(allowed_on_cordoned(operation) for operation in operations) else []
     container: dict[str, Any] = {
         "name": CONTAINER,
@@ -85,7 +86,7 @@ def _pod(requests: Sequence[Request], settings: DispatchSettings) -> dict[str, A
         "securityContext": _container_security(as_root=as_root),
         # Not FallbackToLogsOnError: a log's tail is no report.
         "terminationMessagePolicy": "File",
-        "volumeMounts": [mount, {"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - the pod's own emptyDir
+        "volumeMounts": [*mounts, {"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - the pod's own emptyDir
     }
     if settings.command:
         container["command"] = list(settings.command)
@@ -102,13 +103,23 @@ def _pod(requests: Sequence[Request], settings: DispatchSettings) -> dict[str, A
         "tolerations": [*cordoned, *(dict(toleration) for toleration in first.tolerations)],
         "securityContext": _pod_security(as_root=as_root),
         "containers": [container],
-        "volumes": [volume, {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}}],
+        "volumes": [*volumes, {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}}],
     }
 
 
+def _pool_of(request: Request, *, read_only: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """(volumes, volumeMounts) of the location; none for what touches no pool."""
+    if request.mount is None:
+        return [], []
+    volume, mount = pool_volume(request.mount, "pool", read_only=read_only)
+    return [volume], [mount]
+
+
 def _deadline(operations: Sequence[Operation], settings: DispatchSettings) -> int:
-    transfers = (operation.policy.total_seconds for operation in operations if isinstance(operation, Fetch))
-    return settings.deadline_seconds + int(sum(transfers))
+    transfers = int(sum(o.policy.total_seconds for o in operations if isinstance(o, Fetch | ProbeSource)))
+    if all(isinstance(operation, ProbeSource) for operation in operations):
+        return settings.probe_deadline_seconds + transfers
+    return settings.deadline_seconds + transfers
 
 
 def _on_node(host: str) -> dict[str, Any]:

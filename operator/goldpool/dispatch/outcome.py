@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass
 
-from goldpool.contracts.operations import Adopted, FailureReason, Fetched, LocationFacts, Progress
+from goldpool.contracts.operations import (
+    Adopted,
+    FailureReason,
+    Fetched,
+    LocationFacts,
+    Probed,
+    Progress,
+)
+from goldpool.contracts.source import MirrorResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +33,9 @@ class Succeeded:
     facts: LocationFacts | None = None
     fetched: Fetched | None = None
     adopted: Adopted | None = None
+    probed: Probed | None = None
+    mirrors: tuple[MirrorResult, ...] = ()
+    """Of a Fetch or a ProbeSource: what each mirror that was asked answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +45,7 @@ class Failed:
     reason: FailureReason
     message: str
     permanent: bool
+    mirrors: tuple[MirrorResult, ...] = ()
 
 
 Ended = Succeeded | Failed

@@ -5,14 +5,13 @@ Readable by every version of the operator: a Job of another contract version sti
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 from goldpool.contracts.model import CONTRACT_VERSION
-from goldpool.contracts.operations import DeleteParent, DeleteVolume, Fetch, Release
+from goldpool.contracts.operations import DeleteParent, DeleteVolume, Release
 from goldpool.dispatch.claims import Claims, claims_of
 from goldpool.dispatch.request import Request
 from goldpool.kube.port import Key, Obj
@@ -36,11 +35,13 @@ _REMOVALS: Final = frozenset(
 class JobKind(StrEnum):
     SLOT = "slot"
     FETCH = "fetch"
+    PROBE = "probe"
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Lane:
-    """Where Jobs share two slots: one location, seen from one executing host. ``pool`` is the location's."""
+    """Where Jobs share two slots: one location, seen from one executing host. ``pool`` is the location's; what touches
+    no pool has neither."""
 
     location: str
     host: str
@@ -81,6 +82,8 @@ class JobRecord:
 
 
 def lane_of(request: Request) -> Lane:
+    if request.mount is None:
+        return Lane("", request.host, "")
     return Lane(request.mount.location, request.host, request.mount.identity.pool)
 
 
@@ -93,12 +96,6 @@ def slot_names(lane: Lane) -> tuple[str, ...]:
     """The fixed names of a lane's slots; the pool's name is no part of them."""
     digest = _digest(f"{lane.location}\0{lane.host}")
     return tuple(f"slot-{digest}-{index}" for index in range(SLOTS))
-
-
-def fetch_name(operation: Fetch) -> str:
-    """Fixed by the operation's id, so the same fetch can never be in two Jobs. A valid label value, too."""
-    readable = re.sub(r"[^a-z0-9-]+", "-", operation.parent)[:36].strip("-")
-    return f"fetch-{readable}-{_digest(operation.id)}"
 
 
 def label_value(location: str) -> str:

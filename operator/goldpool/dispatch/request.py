@@ -12,11 +12,12 @@ from goldpool.kube.port import Key
 class Request:
     """One operation, on ``mount``, executed on the Node ``host``; ``owner`` is woken when its outcome changes.
 
+    ``mount`` is None for what touches no pool.
     ``tolerations`` are the pool's. ``estimated_bytes`` is what a fetch may bring, for display only.
     """
 
     operation: Operation
-    mount: LocationMount
+    mount: LocationMount | None
     host: str
     owner: Key
     tolerations: tuple[dict[str, Any], ...] = ()

@@ -27,6 +27,8 @@ class Limits:
     fetches_per_host: int = 2
     fetches_per_pool: int = 4
     fetches: int = 16
+    source_probes_per_host: int = 4
+    source_probes: int = 8
     lost_delay_seconds: float = 1.0
     """Before the operations of a Job without results go again, times the number of losses."""
     linger_seconds: float = 5.0
@@ -53,6 +55,8 @@ class DispatchSettings:
     limits: Limits = Limits()
     deadline_seconds: int = 600
     """How long the pod of a batch may run. A fetch has its own policy's total on top."""
+    probe_deadline_seconds: int = 60
+    """The same for a pod that asks a source: it has nothing to finish."""
     grace_seconds: int = 30
     start_seconds: float = 20.0
     """A scheduled pod whose container has not started by then fails its operations."""

@@ -6,7 +6,7 @@ deleted count until they are gone, because their bytes do.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self, TypeVar
 
 from goldpool.api.parent import Parent, ParentState
@@ -15,6 +15,7 @@ from goldpool.api.template import Template
 from goldpool.api.volume import Volume
 from goldpool.planning.references import bound, template_of
 from goldpool.planning.reservation import rank
+from goldpool.planning.revisions import superseded
 from goldpool.planning.views import ParentView
 
 Spot = tuple[str, str]
@@ -52,6 +53,9 @@ class _Template:
 
     virtual: int = 0
     file: int = 0
+    pinned: tuple[object, ...] = ()
+    """What decides which copies serve new disks."""
+    template: Template | None = field(default=None, compare=False)
 
     @property
     def largest(self) -> int:
@@ -75,6 +79,7 @@ class _Disk:
 class _Copy:
     """A parent. Bytes; 0 is not known. ``there``: published, so nothing is to be written any more."""
 
+    parent: Parent
     spot: Spot
     view: ParentView | None
     virtual: int
@@ -182,7 +187,9 @@ class Ledger:
             self._templates.pop(name, None)
         else:
             status = template.status
-            self._templates[name] = _Template(status.virtual_size or 0, status.size or 0)
+            token = status.refetch.token if status.refetch is not None else ""
+            pinned = (status.revision, status.refetches, token)
+            self._templates[name] = _Template(status.virtual_size or 0, status.size or 0, pinned, template)
         if self._templates.get(name) == before:
             return
         self.unknown = max((t.largest for t in self._templates.values()), default=0)
@@ -195,6 +202,9 @@ class Ledger:
                 self._recharge(key)
             for copy in [*self._copies_of.get(each, ())]:
                 self._charge_copy(copy)
+        if (before or _Template()).pinned != self._template(name).pinned:
+            for copy in [*self._copies_of.get(name, ())]:
+                self.put_parent(copy, self._copies[copy].parent)
 
     def put_parent(self, name: str, parent: Parent | None) -> None:
         before = self._copies.pop(name, None)
@@ -203,7 +213,7 @@ class Ledger:
             _drop(self._copies_of, before.spot[0], name)
         if parent is not None:
             spot = parent.spec.template, parent.spec.location
-            self._copies[name] = _copy(parent)
+            self._copies[name] = _copy(parent, self._template(spot[0]).template)
             self._copies_at.setdefault(spot, set()).add(name)
             self._copies_of.setdefault(spot[0], set()).add(name)
         self._charge_copy(name)
@@ -318,10 +328,13 @@ class Ledger:
         return self._templates.get(name, _Template())
 
 
-def _copy(parent: Parent) -> _Copy:
+def _copy(parent: Parent, template: Template | None) -> _Copy:
     spec, status = parent.spec, parent.status
     view = None
-    if not parent.deleting and status.state is not ParentState.RETIRING:  # what may go cannot be counted on
+    goes = parent.deleting or status.state is ParentState.RETIRING
+    if not goes and not (
+        template is not None and superseded(parent, template)
+    ):  # else it cannot be counted on
         view = ParentView(
             spec.template,
             spec.location,
@@ -329,6 +342,7 @@ def _copy(parent: Parent) -> _Copy:
             failed=status.state is ParentState.FAILED,
         )
     return _Copy(
+        parent,
         (spec.template, spec.location),
         view,
         virtual=status.virtual_size or 0,

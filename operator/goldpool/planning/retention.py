@@ -9,6 +9,7 @@ from goldpool.api.parent import Parent, ParentState
 from goldpool.api.template import Template
 from goldpool.api.volume import Volume
 from goldpool.planning.references import Users, uses_parent
+from goldpool.planning.revisions import superseded
 
 
 class KeepReason(StrEnum):
@@ -68,9 +69,13 @@ def judge(
 
 
 def is_prepared(parent: Parent, template: Template | None) -> bool:
-    """Whether the template wants the copy ahead of any user. Golden templates prepare golden pools only."""
+    """Whether the template wants the copy ahead of any user. Golden templates prepare golden pools only,
+    and only copies of the revision that new disks take."""
     return (
-        template is not None and not parent.spec.fallback and parent.spec.pool in template.spec.prepare.pools
+        template is not None
+        and not parent.spec.fallback
+        and parent.spec.pool in template.spec.prepare.pools
+        and not superseded(parent, template)
     )
 
 

@@ -27,11 +27,15 @@ from goldpool.contracts.operations import (
     LocationFacts,
     LocationState,
     Operation,
+    PoolOperation,
     Probe,
+    Probed,
+    ProbeSource,
     Rebind,
     Release,
     Report,
 )
+from goldpool.contracts.source import MirrorResult
 from goldpool.worker import identity, parents, pool, volumes
 from goldpool.worker.failures import OperationFailed, Terminated, os_failure, shortened
 from goldpool.worker.inspection import inspect
@@ -68,6 +72,8 @@ class _Run:
     done: set[int] = field(default_factory=set)
     failures: dict[int, OperationFailed] = field(default_factory=dict)
     fetched: Fetched | None = None
+    probed: Probed | None = None
+    mirrors: tuple[MirrorResult, ...] = ()
     adopted: dict[str, VolumeSidecar] = field(default_factory=dict)
     """By operation."""
     unsynced: dict[tuple[str, str], set[int]] = field(default_factory=lambda: defaultdict(set))
@@ -105,8 +111,9 @@ def _attempt(current: _Run, index: int, operation: Operation) -> None:
         )
     else:
         current.done.add(index)
-        for name in directories:
-            current.unsynced[operation.location, name].add(index)
+        if not isinstance(operation, ProbeSource):
+            for name in directories:
+                current.unsynced[operation.location, name].add(index)
 
 
 def _fail(current: _Run, index: int, failed: OperationFailed) -> None:
@@ -119,6 +126,9 @@ def _fail(current: _Run, index: int, failed: OperationFailed) -> None:
 
 
 def _perform_patiently(current: _Run, operation: Operation) -> Iterable[str]:
+    if isinstance(operation, ProbeSource):
+        _probe_source(current, operation)
+        return ()
     while True:
         try:
             return _perform(current, operation)
@@ -128,7 +138,16 @@ def _perform_patiently(current: _Run, operation: Operation) -> Iterable[str]:
                 raise
 
 
-def _perform(current: _Run, operation: Operation) -> Iterable[str]:
+def _probe_source(current: _Run, operation: ProbeSource) -> None:
+    from goldpool.worker.fetch.source_probe import probe_source  # as for a fetch
+
+    found = probe_source(operation, time.monotonic() + operation.policy.total_seconds)
+    current.probed, current.mirrors = found.probed, found.mirrors
+    if found.failure is not None:
+        raise found.failure
+
+
+def _perform(current: _Run, operation: PoolOperation) -> Iterable[str]:
     """The directories whose fsync makes it durable."""
     path = current.host.path(operation.location)
     match operation:
@@ -235,7 +254,10 @@ def _adopted(current: _Run) -> Iterable[Adopted]:
 
 def _report(current: _Run) -> Report:
     named = dict.fromkeys(
-        [*(operation.location for operation in current.batch.operations), *current.identities]
+        [
+            *(o.location for o in current.batch.operations if not isinstance(o, ProbeSource)),
+            *current.identities,
+        ]
     )
     return Report(
         done=f"{sum(1 << index for index in current.done):x}",
@@ -244,6 +266,8 @@ def _report(current: _Run) -> Report:
             for index, failed in sorted(current.failures.items())
         ),
         fetched=current.fetched,
+        probed=current.probed,
+        mirrors=current.mirrors,
         adopted=tuple(_adopted(current)),
         locations=tuple(_facts(current, location) for location in named),
     )

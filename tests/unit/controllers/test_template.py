@@ -219,6 +219,7 @@ def test_copies_are_counted_per_pool() -> None:
         "pool": "golden-ssd",
         "wanted": 4,
         "ready": 1,
+        "superseded": 0,
         "fetching": 1,
         "failed": 1,
         "children": 7,

@@ -13,9 +13,11 @@ from goldpool.contracts.operations import (
     Failure,
     FailureReason,
     Fetch,
+    FetchPolicy,
     Initialize,
     Operation,
     Probe,
+    ProbeSource,
     Report,
 )
 from goldpool.contracts.source import Source
@@ -44,7 +46,8 @@ def a_request(
     tolerations: tuple[dict[str, Any], ...] = (),
 ) -> Request:
     key = Key("Volume", "team-a", owner or operation.id)
-    return Request(operation, a_mount(operation.location, pool), host, key, tolerations)
+    mount = None if isinstance(operation, ProbeSource) else a_mount(operation.location, pool)
+    return Request(operation, mount, host, key, tolerations)
 
 
 def a_child(name: str = "v-1", parent: str = "p-1", location: str = "loc-1") -> CreateChild:
@@ -99,6 +102,17 @@ def a_fetch(parent: str = "p-1", location: str = "loc-1", attempt: int = 1, url:
         template_uid="t-1",
         format=ImageFormat.QCOW2,
         source=Source(urls=(url or "https://mirror.example/debian.qcow2",)),
+    )
+
+
+def a_source_probe(template: str = "debian", number: int = 1) -> ProbeSource:
+    return ProbeSource(
+        id=f"probe-source-{template}-{number}",
+        template=template,
+        template_uid="t-1",
+        format=ImageFormat.QCOW2,
+        source=Source(urls=("https://mirror.example/debian.qcow2",)),
+        policy=FetchPolicy(total_seconds=20),
     )
 
 

@@ -9,10 +9,13 @@ from goldpool.contracts.operations import (
     Fetched,
     LocationFacts,
     LocationState,
+    Probed,
     Progress,
 )
+from goldpool.contracts.source import MirrorResult
 from goldpool.dispatch.book import Book
 from goldpool.dispatch.outcome import Ended, Failed, Pending, Running, Succeeded
+from goldpool.dispatch.record import JobKind
 from goldpool.dispatch.settings import Limits
 from goldpool.kube.port import Key
 from tests.unit.dispatch.books import LATER, LIMITS, a_book, end, ids
@@ -24,6 +27,7 @@ from tests.unit.dispatch.builders import (
     a_probe,
     a_report,
     a_request,
+    a_source_probe,
     an_adoption,
 )
 
@@ -75,6 +79,24 @@ def test_a_result_brings_its_locations_facts_and_what_was_fetched() -> None:
     report = a_report(1).model_copy(update={"locations": (facts,), "fetched": fetched})
     book.ended(start.record.name, report, LATER)
     assert book.outcome("fetch-p-1-1") == Succeeded(facts, fetched)
+
+
+def test_asking_a_source_brings_what_it_serves_and_what_each_mirror_said() -> None:
+    probed = Probed(mirror="https://mirror.example/debian.qcow2", size=7)
+    mirrors = (MirrorResult(mirror="https://dead.example/x", reason="SourceUnreachable", message="refused"),)
+    book = a_book(a_source_probe(number=1), a_source_probe(number=2))
+    good, bad = book.take(LATER)
+    told = a_report(1).model_copy(update={"probed": probed, "mirrors": mirrors})
+    book.ended(good.record.name, told, LATER)
+    book.ended(
+        bad.record.name,
+        a_report(1, failed={0: FailureReason.SOURCE_UNREACHABLE}).model_copy(update={"mirrors": mirrors}),
+        LATER,
+    )
+    assert book.outcome("probe-source-debian-1") == Succeeded(probed=probed, mirrors=mirrors)
+    failed = book.outcome("probe-source-debian-2")
+    assert isinstance(failed, Failed)
+    assert (failed.mirrors, failed.permanent) == (mirrors, False)
 
 
 def test_each_adoption_hears_what_it_found() -> None:
@@ -239,6 +261,24 @@ def test_transfers_are_limited(fetches: list[tuple[str, str]], started: int) -> 
     assert len(starts) == started
     end(book, starts[0], LATER)
     assert len(book.take(LATER)) == 1
+
+
+@pytest.mark.parametrize(("hosts", "started"), [(1, 4), (20, 8)])
+def test_sources_are_asked_by_a_few_hosts_at_a_time_and_beside_transfers(hosts: int, started: int) -> None:
+    book = a_book(*(a_fetch(f"p-{n}", f"loc-{n}") for n in range(2)))
+    for number in range(20):
+        book.ask(a_request(a_source_probe(number=number), host=f"node-{number % hosts + 1}"), 0.0)
+    starts = book.take(LATER)
+    assert sum(start.record.kind is JobKind.PROBE for start in starts) == started
+    end(book, next(start for start in starts if start.record.kind is JobKind.PROBE), LATER)
+    assert len(book.take(LATER)) == 1
+
+
+def test_asking_a_source_is_called_off_like_a_transfer() -> None:
+    book = a_book(a_source_probe())
+    (start,) = book.take(LATER)
+    book.settle("probe-source-debian-1")
+    assert book.removable(LATER) == [start.record.name]
 
 
 def test_a_transfer_takes_no_slot() -> None:

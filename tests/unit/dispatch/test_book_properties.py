@@ -23,10 +23,19 @@ from tests.unit.dispatch.builders import (
     a_probe,
     a_report,
     a_request,
+    a_source_probe,
     an_initialization,
 )
 
-LIMITS = Limits(operations=5, batch_bytes=1500, fetches_per_host=1, fetches_per_pool=2, fetches=2)
+LIMITS = Limits(
+    operations=5,
+    batch_bytes=1500,
+    fetches_per_host=1,
+    fetches_per_pool=2,
+    fetches=2,
+    source_probes_per_host=1,
+    source_probes=2,
+)
 HOSTS = st.sampled_from(["node-1", "node-2"])
 LOCATIONS = st.sampled_from(["loc-1", "loc-2"])
 VOLUMES = st.sampled_from([f"v-{n}" for n in range(12)])
@@ -40,6 +49,7 @@ OPERATIONS: st.SearchStrategy[Operation] = st.one_of(
     st.builds(a_parent_deletion, PARENTS, LOCATIONS),
     st.builds(a_fetch, PARENTS, LOCATIONS, st.integers(1, 2)),
     st.builds(a_probe, LOCATIONS),
+    st.builds(a_source_probe, st.sampled_from(["debian", "alpine", "fedora"]), st.integers(1, 2)),
     st.builds(an_initialization, LOCATIONS),
 )
 
@@ -80,9 +90,9 @@ class Operator(RuleBasedStateMachine):
         operations = [request.operation for request in start.requests]
         assert 1 <= len(operations) <= LIMITS.operations
         assert len(batch_json(start.requests)) <= LIMITS.batch_bytes
-        assert len({(r.host, r.operation.location) for r in start.requests}) == 1
+        assert len({(r.host, r.mount and r.mount.location) for r in start.requests}) == 1
         assert len(operations) == 1 or not any(needs_root(operation) for operation in operations)
-        assert start.record.kind is not JobKind.FETCH or len(operations) == 1
+        assert start.record.kind is JobKind.SLOT or len(operations) == 1
 
     @rule(start=consumes(jobs), data=st.data())
     def end(self, start: Start, data: st.DataObject) -> None:
@@ -161,8 +171,12 @@ class Operator(RuleBasedStateMachine):
 
     @invariant()
     def transfers_stay_within_their_limits(self) -> None:
-        hosts = Counter(s.record.lane.host for s in self.running.values() if s.record.kind is JobKind.FETCH)
-        assert all(count <= LIMITS.fetches_per_host for count in hosts.values())
+        hosts = Counter((s.record.kind, s.record.lane.host) for s in self.running.values())
+        limits = {
+            JobKind.FETCH: LIMITS.fetches_per_host,
+            JobKind.PROBE: LIMITS.source_probes_per_host,
+        }
+        assert all(count <= limits.get(kind, count) for (kind, _), count in hosts.items())
 
     @invariant()
     def whatever_was_asked_is_known(self) -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from goldpool.contracts.operations import Batch, Operation
 from goldpool.dispatch import manifest, record
-from goldpool.dispatch.record import JobKind, JobRecord, lane_of, recorded
+from goldpool.dispatch.alone import kind_of, name_of
+from goldpool.dispatch.record import JobRecord, lane_of, recorded
 from goldpool.dispatch.request import Request
 from goldpool.dispatch.settings import DispatchSettings
 from tests.unit.dispatch.builders import (
@@ -23,6 +24,7 @@ from tests.unit.dispatch.builders import (
     a_parent_deletion,
     a_probe,
     a_request,
+    a_source_probe,
     an_adoption,
     an_initialization,
 )
@@ -34,7 +36,8 @@ SETTINGS = DispatchSettings(image="goldpool-worker:test")
 def a_record(requests: list[Request]) -> JobRecord:
     lane = lane_of(requests[0])
     name = record.slot_names(lane)[0]
-    return JobRecord(name, JobKind.SLOT, lane, tuple(recorded(request) for request in requests))
+    kind = kind_of(requests[0].operation)
+    return JobRecord(name, kind, lane, tuple(recorded(request) for request in requests))
 
 
 def a_job(*operations: Operation, **request: Any) -> dict[str, Any]:
@@ -57,6 +60,7 @@ def pod_of(job: dict[str, Any]) -> dict[str, Any]:
         ("deletions", a_job(a_deletion(), a_parent_deletion("p-9"), tolerations=({"key": "storage"},))),
         ("probe", a_job(a_probe())),
         ("adoption", a_job(an_adoption())),
+        ("source-probe", a_job(a_source_probe())),
     ],
 )
 def test_a_job_is_the_golden_one(name: str, job: dict[str, Any]) -> None:
@@ -71,6 +75,7 @@ def test_a_job_is_the_golden_one(name: str, job: dict[str, Any]) -> None:
         ([a_deletion(), a_parent_deletion()], True),
         ([a_blank()], False),
         ([a_fetch()], False),
+        ([a_source_probe()], False),
         ([an_initialization()], False),
     ],
 )
@@ -101,6 +106,16 @@ def test_a_probe_cannot_write() -> None:
 def test_a_transfer_has_its_own_time_on_top() -> None:
     limits = [pod_of(a_job(operation))["activeDeadlineSeconds"] for operation in (a_blank(), a_fetch())]
     assert limits == [600, 600 + 10800]
+
+
+def test_asking_a_source_takes_no_pool_along_and_little_time() -> None:
+    job = a_job(a_source_probe())
+    pod = pod_of(job)
+    assert [volume["name"] for volume in pod["volumes"]] == ["tmp"]
+    assert record.LOCATION_LABEL not in job["metadata"]["labels"]
+    assert pod["activeDeadlineSeconds"] == 60 + 20
+    environment = pod["containers"][0]["env"][0]["value"]
+    assert Batch.model_validate_json(environment).identities == ()
 
 
 def expanded(value: str) -> str:
@@ -144,7 +159,7 @@ def test_who_uses_a_name(operation: Operation, name: str, uses: bool) -> None:
 
 @pytest.mark.parametrize("parent", ["debian-12.1-abc", "p" * 253, "a.b"])
 def test_a_fetchs_name_is_a_label_and_its_own(parent: str) -> None:
-    names = [record.fetch_name(a_fetch(parent, attempt=attempt)) for attempt in (1, 1, 2)]
+    names = [name_of(a_fetch(parent, attempt=attempt)) for attempt in (1, 1, 2)]
     assert all(re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name) for name in names)
     assert names[0] == names[1] != names[2]
 

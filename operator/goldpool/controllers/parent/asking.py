@@ -13,6 +13,7 @@ from goldpool.controllers.verdict import busy
 from goldpool.dispatch.request import Ask, Request
 from goldpool.engine.plan import Plan
 from goldpool.kube.port import Key
+from goldpool.planning.revisions import revision_to_fetch
 
 
 def ask(o: Observed, attempt: int, operation: str) -> Plan:
@@ -37,7 +38,7 @@ def ask(o: Observed, attempt: int, operation: str) -> Plan:
             format=ImageFormat(spec.format),
             source=source_of(o.template, o.host_location),
             checksums=(checksum(spec.checksum),) if spec.checksum else (),
-            revision=o.template.status.revision,
+            revision=revision_to_fetch(o.parent, o.template),
             policy=o.policy,
         ),
         mount=o.mount,

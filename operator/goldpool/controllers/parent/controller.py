@@ -149,7 +149,9 @@ def _state(obj: Obj) -> object:
 def _of_template(obj: Obj) -> object:
     """What a copy reads of its template."""
     metadata = obj["metadata"]
-    return obj["spec"], (obj.get("status") or {}).get("revision"), metadata.get("annotations"), going(obj)
+    status = obj.get("status") or {}
+    pinned = [status.get(field) for field in ("revision", "refetches", "refetch")]
+    return obj["spec"], pinned, metadata.get("annotations"), going(obj)
 
 
 def _template_of(volume: Obj) -> str:

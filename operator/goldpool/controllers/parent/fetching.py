@@ -3,6 +3,8 @@
 from goldpool.api.conditions import Reason
 from goldpool.api.model import human_bytes
 from goldpool.api.parent import ParentState
+from goldpool.api.source import SourceFacts, clipped
+from goldpool.contracts.operations import Fetched
 from goldpool.controllers.naming import OperationIds
 from goldpool.controllers.parent import progress as progress_of
 from goldpool.controllers.parent.asking import ask
@@ -27,6 +29,7 @@ def fetch(o: Observed) -> Plan:
                 "size": fetched.file_bytes,
                 "virtual_size": fetched.virtual_bytes,
                 "mirror": fetched.mirror,
+                "source": _facts(fetched),
                 "published_time": timestamp(o.now),
                 "progress": "100%",
                 "done": fetched.file_bytes,
@@ -65,3 +68,16 @@ def fetch(o: Observed) -> Plan:
             )  # fmt: skip
         case _:
             return ask(o, attempt, operation)
+
+
+def _facts(fetched: Fetched) -> SourceFacts:
+    """What a later look at the source is compared with. Nothing is known of it where the copy was there already."""
+    size = fetched.transferred_bytes or None
+    return SourceFacts(
+        mirror=fetched.mirror,
+        size=size,
+        etag=clipped(fetched.etag),
+        last_modified=clipped(fetched.last_modified),
+        # The bytes as they were transferred are the file's, unless it was unpacked on the way.
+        digest=f"sha256:{fetched.revision}" if size == fetched.file_bytes else "",
+    )

@@ -14,6 +14,7 @@ from goldpool.dispatch.mounts import LocationMount
 from goldpool.dispatch.outcome import Outcome
 from goldpool.kube.port import Obj
 from goldpool.planning.references import Users
+from goldpool.planning.revisions import superseded
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,11 @@ class Observed:
     cap_seconds: float
     jitter: float
     now: datetime
+
+    @property
+    def superseded(self) -> bool:
+        """New disks take another revision; this copy is for the children it has."""
+        return self.template is not None and superseded(self.parent, self.template)
 
     @property
     def given_up(self) -> bool:

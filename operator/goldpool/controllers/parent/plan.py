@@ -12,6 +12,7 @@ from goldpool.controllers.parent.status import status_of, unchanged, users_named
 from goldpool.controllers.verdict import blocked, busy, good, stalled
 from goldpool.engine.plan import AddFinalizer, Plan
 from goldpool.kube import resources as r
+from goldpool.planning.revisions import decides
 
 
 def plan(o: Observed) -> Plan:
@@ -34,6 +35,13 @@ def plan(o: Observed) -> Plan:
                     )
                 # Nothing to fetch from or to; what is there is kept for its users.
                 return Plan(status=unchanged(o))
+            if o.superseded and o.parent.status.revision is None:
+                # Whoever waits here gets a copy of the revision there is now.
+                verdict = busy(Reason.REVISION_MISMATCH, f"{why}: nothing is fetched any more")
+                return Plan(
+                    status=status_of(o, verdict, state=ParentState.PENDING, next_retry_time=None),
+                    afterwards=call_off(o),
+                )
         else:
             # A guarded write: a volume that binds here meanwhile is seen by the witnesses of the next pass.
             return Plan(
@@ -64,6 +72,12 @@ def _keep(o: Observed) -> Plan:
                 state=ParentState.PUBLISHED,
             )
         )
+    if pinned != status.revision and status.state is ParentState.READY:
+        message = f"{o.users.total} volume(s) depend on it; new disks take revision {pinned}"
+        return Plan(status=status_of(o, good(Reason.READY, message), state=ParentState.READY))
+    if pinned != status.revision and decides(o.parent, o.template):
+        verdict = busy(Reason.FETCHING, "published; it becomes the template's revision")
+        return Plan(status=status_of(o, verdict, state=ParentState.PUBLISHED))
     if pinned != status.revision:
         message = f"the source served {status.revision}, but the template's revision is {pinned}"
         return Plan(

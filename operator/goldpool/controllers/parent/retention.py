@@ -4,7 +4,8 @@ from goldpool.api.conditions import Reason
 from goldpool.api.parent import ParentState
 from goldpool.controllers.parent.observed import Observed
 from goldpool.controllers.verdict import timestamp
-from goldpool.planning.retention import Keep, Retire, judge
+from goldpool.planning.retention import Keep, Retire, is_last_named_copy, judge
+from goldpool.planning.revisions import decides
 
 
 def reason_to_go(o: Observed) -> str | None:
@@ -20,11 +21,15 @@ def reason_to_go(o: Observed) -> str | None:
     if o.source_hash != o.parent.spec.source_hash:
         return "the template's source has changed"
     differs = published and o.template.status.revision and status.revision != o.template.status.revision
-    if differs and status.state is ParentState.READY:
-        return "the template has another revision"
+    if o.superseded:
+        # A volume that lost its own copy may still find its revision here.
+        last = is_last_named_copy(o.parent, o.copies, o.volumes)
+        return None if last else "the template has another revision"
+    if _has_twin(o):
+        return "its location has another copy of the same bytes"
     if differs and status.state is not ParentState.FAILED:
         return None
-    wanted = o.prepared or o.waiting > 0
+    wanted = o.prepared or o.waiting > 0 or decides(o.parent, o.template)
     if o.given_up:
         return "its location was given up"
     if o.lost and not wanted:
@@ -37,6 +42,20 @@ def reason_to_go(o: Observed) -> str | None:
             return "it is a fallback on an ordinary pool, and nobody uses it any more"
         return "nobody has used the copy for spec.retention"
     return None
+
+
+def _has_twin(o: Observed) -> bool:
+    """The source was fetched anew and served what was there already. Only a copy made for that gives way."""
+    own = o.parent
+    return bool(own.spec.refetch) and any(
+        other.metadata.name != own.metadata.name
+        and other.spec.location == own.spec.location
+        and other.status.state is ParentState.READY
+        and not other.deleting
+        and other.status.revision == own.status.revision
+        and (not other.spec.refetch or other.metadata.name < own.metadata.name)
+        for other in o.copies
+    )
 
 
 def is_of_another_revision(o: Observed) -> bool:

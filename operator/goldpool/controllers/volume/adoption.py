@@ -114,8 +114,8 @@ def finish(o: Observed) -> Plan:
     if not status.revision:
         return _made(o)
     template = template_of(o.volume)
-    if o.template is not None and o.template.status.revision not in {None, status.revision}:
-        message = f"it is a child of revision {status.revision}, but Template {template} has another one"
+    if o.template is not None and not _has_copies(o):
+        message = f"it is a child of revision {status.revision}, but Template {template} has another one, and no copy"
         return Plan(status=status_of(o, stalled(Reason.REVISION_MISMATCH, message)))
     fresh = o.fresh_parent
     if (
@@ -140,6 +140,15 @@ def finish(o: Observed) -> Plan:
         o, busy(Reason.CREATING, "the parent is there"), parent=min(ready), parent_location=o.parent_location
     )
     return Plan(status=named, again_after=0)
+
+
+def _has_copies(o: Observed) -> bool:
+    """A template that was fetched anew keeps copies of an earlier revision for the children they have."""
+    assert o.template is not None
+    wanted = o.volume.status.revision
+    return o.template.status.revision in {None, wanted} or any(
+        p.status.revision == wanted and not p.deleting for p in o.candidates
+    )
 
 
 def _made(o: Observed) -> Plan:

@@ -34,6 +34,7 @@ from goldpool.kube import resources as r
 from goldpool.planning.backoff import delay
 from goldpool.planning.placement import DiskPlacement, Unplaceable
 from goldpool.planning.references import template_of
+from goldpool.planning.revisions import superseded
 
 _SOON_BOUND_SECONDS: Final = 3.0
 """How long a volume that a machine made waits for that machine before it says that it waits."""
@@ -240,7 +241,8 @@ def _size(o: Observed) -> int | None:
 
 
 def _await_parent(o: Observed, bound: dict[str, Any]) -> dict[str, Any]:
-    failed = [p for p in o.candidates if p.status.state is ParentState.FAILED]
+    copies = [p for p in o.candidates if o.template is None or not superseded(p, o.template)]
+    failed = [p for p in copies if p.status.state is ParentState.FAILED]
     if o.template is not None and o.template.deleting:
         return status_of(
             o,

@@ -21,6 +21,8 @@ from goldpool.contracts.operations import (
     LocationFacts,
     LocationState,
     Operation,
+    Probed,
+    ProbeSource,
     Release,
 )
 from goldpool.dispatch.claims import claims_of
@@ -55,11 +57,21 @@ class Disks:
     """(location, parent) -> revision."""
     volumes: dict[tuple[str, str], Child] = field(default_factory=dict)
     """(location, storageID) -> child."""
+    served: dict[str, int] = field(default_factory=dict)
+    """URL -> how often what it serves was replaced."""
     gone: set[str] = field(default_factory=set)
     """Names whose bytes were removed."""
 
-    def carry_out(self, operation: Operation) -> Fetched | Adopted | FailureReason | None:
+    def revision_of(self, url: str) -> str:
+        """Of what is served there now."""
+        version = self.served.get(url, 0)
+        return hashlib.sha256(f"{url} {version}".encode()).hexdigest()
+
+    def carry_out(self, operation: Operation) -> Fetched | Probed | Adopted | FailureReason | None:
         """Idempotent, as the worker is."""
+        if isinstance(operation, ProbeSource):
+            (url,) = operation.source.urls
+            return Probed(mirror=url, size=GIB, etag=f'"{self.served.get(url, 0)}"', format="qcow2")
         at = operation.location
         match operation:
             case Initialize():
@@ -69,14 +81,22 @@ class Disks:
                     return FailureReason.VOLUME_CONFLICT
                 self.initialized.discard(at)
             case Fetch():
-                revision = hashlib.sha256(operation.source.urls[0].encode()).hexdigest()
+                (url,) = operation.source.urls
+                revision = self.revision_of(url)
                 if operation.revision is not None and operation.revision != revision:
                     return FailureReason.REVISION_MISMATCH
                 assert operation.parent not in self.gone, (
                     f"{operation.parent} is fetched after it was removed"
                 )
                 self.parents[at, operation.parent] = revision
-                return Fetched(revision=revision, file_bytes=GIB, virtual_bytes=2 * GIB)
+                return Fetched(
+                    revision=revision,
+                    file_bytes=GIB,
+                    virtual_bytes=2 * GIB,
+                    mirror=url,
+                    transferred_bytes=GIB,
+                    etag=f'"{self.served.get(url, 0)}"',
+                )
             case CreateChild():
                 parent = (operation.parent_location, operation.parent)
                 assert self.parents.get(parent) == operation.revision, (
@@ -148,7 +168,7 @@ class Dispatch:
         self.waiting.pop(settle.operation_id, None)
         self.ended.pop(settle.operation_id, None)
         request = self.running.get(settle.operation_id)
-        if request is not None and isinstance(request.operation, Fetch):
+        if request is not None and isinstance(request.operation, Fetch | ProbeSource):
             del self.running[settle.operation_id]  # a transfer is called off
         elif request is not None:
             self.nobodys.add(settle.operation_id)
@@ -187,12 +207,12 @@ class Dispatch:
     ) -> None:
         """``all_the_same``: what failed (a lost Job) did its work before."""
         request = self.running.pop(operation_id)
-        result: Fetched | Adopted | FailureReason | None = failure
+        result: Fetched | Probed | Adopted | FailureReason | None = failure
         if failure is None or all_the_same:
             done = self.disks.carry_out(request.operation)
             result = failure or done
-        at = request.operation.location
-        if result is not FailureReason.LOST:
+        at = "" if request.mount is None else request.mount.location
+        if at and result is not FailureReason.LOST:
             facts = LocationFacts(
                 location=at, state=LocationState.OK, total_bytes=1000 * GIB, free_bytes=900 * GIB
             )
@@ -204,6 +224,8 @@ class Dispatch:
         else:
             adopted = result if isinstance(result, Adopted) else None
             fetched = result if isinstance(result, Fetched) else None
-            self.ended[operation_id] = (request, Succeeded(fetched=fetched, adopted=adopted))
+            probed = result if isinstance(result, Probed) else None
+            self.ended[operation_id] = (request, Succeeded(fetched=fetched, adopted=adopted, probed=probed))
         self.wake(request.owner)
-        self.wake(Key("StorageLocation", "", at))
+        if at:
+            self.wake(Key("StorageLocation", "", at))

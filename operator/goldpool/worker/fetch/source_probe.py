@@ -1,0 +1,245 @@
+"""The ProbeSource operation: what a template's source serves, by a HEAD and the first bytes of a GET.
+
+Presigned URLs and many object stores answer only the method they were signed for, so a refused HEAD says nothing; a
+server that ignores Range is left after the same few bytes.
+"""
+
+import re
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Final
+from urllib.parse import urlsplit
+
+from urllib3.exceptions import HTTPError
+from urllib3.response import BaseHTTPResponse
+
+from goldpool.contracts.layout import ImageFormat
+from goldpool.contracts.operations import FailureReason, FetchPolicy, Probed, ProbeSource
+from goldpool.contracts.source import Mirror, MirrorResult, Source
+from goldpool.worker.failures import OperationFailed, shortened
+from goldpool.worker.fetch.connection import Connections, seconds_left, spoken
+from goldpool.worker.fetch.metalink import DOCUMENT_LIMIT, Metalink, MetalinkInvalid, in_order, parse
+from goldpool.worker.fetch.mirrors import conclude
+from goldpool.worker.fetch.policy import MirrorFailed, origin, refusal
+from goldpool.worker.image import SECTOR, detected, wrong_format
+
+HEAD_BYTES: Final = 64 << 10
+"""Enough for every magic number, an ISO's at 32,769 too."""
+MIRRORS_ASKED: Final = 10
+_VALIDATOR_LIMIT: Final = 256
+_COMPRESSIONS: Final[Mapping[str, str]] = {
+    "gzip": "gz",
+    "bzip2": "bz2",
+    "xz": "xz",
+    "zstd": "zst",
+    "zip": "zip",
+}
+_CONTENT_RANGE: Final = re.compile(r"bytes 0-[0-9]+/([0-9]+|\*)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """``probed`` is None when no mirror can serve: ``failure`` says why. ``mirrors`` are in the order of trying."""
+
+    mirrors: tuple[MirrorResult, ...]
+    probed: Probed | None = None
+    failure: OperationFailed | None = None
+
+
+def probe_source(operation: ProbeSource, deadline: float) -> Findings:
+    """Never raises for what a source answered. ``deadline`` is of ``time.monotonic``."""
+    source = operation.source
+    urls, said = source.urls, None
+    if source.metalink:
+        try:
+            said = _document(operation, deadline)
+        except MirrorFailed as failed:
+            mirrors = [Mirror(url=url) for url in urls[:1]]
+            return Findings((_result(urls[0], failed),), failure=conclude(mirrors, {0: [failed]}))
+        urls = tuple(link.url for link in in_order(said.links, source.location))
+    urls = urls[:MIRRORS_ASKED]
+    # Side by side: one that does not answer must not use up the time of those behind it.
+    with ThreadPoolExecutor(max_workers=max(1, len(urls))) as pool:
+        answers = [*pool.map(lambda url: _ask(url, operation, said, deadline), urls)]
+    results = tuple(_result(url, answer) for url, answer in zip(urls, answers, strict=True))
+    good = [answer for answer in answers if isinstance(answer, Probed)]
+    if not good:
+        failures = {i: [a] for i, a in enumerate(answers) if isinstance(a, MirrorFailed)}
+        return Findings(results, failure=conclude([Mirror(url=url) for url in urls], failures))
+    return Findings(results, next((p for p in good if p.mirror == operation.mirror), good[0]))
+
+
+def _result(url: str, answer: Probed | MirrorFailed) -> MirrorResult:
+    mirror = shortened(origin(url), 160)
+    if isinstance(answer, MirrorFailed):
+        return MirrorResult(mirror=mirror, reason=answer.reason, message=shortened(answer.message, 160))
+    return MirrorResult(mirror=mirror)
+
+
+def _ask(url: str, operation: ProbeSource, said: Metalink | None, deadline: float) -> Probed | MirrorFailed:
+    try:
+        found = _asked(url, operation.source, operation.policy, deadline)
+        probed = _understood(url, found, operation.format, operation.policy)
+        return probed if said is None else _as_said(probed, said)
+    except MirrorFailed as failed:
+        return failed
+
+
+# --- the metalink's document
+
+
+def _document(operation: ProbeSource, deadline: float) -> Metalink:
+    url = operation.source.urls[0]
+    with Connections(operation.policy, operation.source) as connections:
+        response = connections.open(url, deadline=deadline)
+        try:
+            _accept(response, {200})
+            data = _first(response, DOCUMENT_LIMIT + 1, operation.policy, deadline)
+        finally:
+            response.close()
+    try:
+        return parse(data, operation.source.file)
+    except MetalinkInvalid as invalid:
+        raise MirrorFailed(FailureReason.UNSUPPORTED, f"the metalink: {invalid.message}") from invalid
+
+
+def _as_said(probed: Probed, said: Metalink) -> Probed:
+    """What the document says holds where a server says nothing; where it says otherwise, it is another file."""
+    if said.size is not None and probed.size is not None and said.size != probed.size:
+        message = f"it has {probed.size} bytes, the metalink says {said.size}"
+        raise MirrorFailed(FailureReason.TRANSFER_INCOMPLETE, message)
+    digest = next((f"sha256:{c.hex}" for c in said.checksums if c.algorithm == "sha256"), "")
+    return probed.model_copy(update={"size": said.size or probed.size, "digest": digest})
+
+
+# --- one mirror
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    size: int | None = None
+    etag: str = ""
+    last_modified: str = ""
+    head: bytes = b""
+
+
+def _asked(url: str, source: Source, policy: FetchPolicy, deadline: float) -> _Answer:
+    if urlsplit(url).scheme == "nfs":
+        return _Answer()
+    with Connections(policy, source) as connections:
+        known = _by_head(connections, url, deadline)
+        response = connections.open(url, headers={"Range": f"bytes=0-{HEAD_BYTES - 1}"}, deadline=deadline)
+        try:
+            _accept(response, {200, 206})
+            size = _size(response)
+            return replace(
+                _validators(response, known),
+                size=known.size if size is None else size,
+                head=_first(response, HEAD_BYTES, policy, deadline),
+            )
+        finally:
+            response.close()
+
+
+def _by_head(connections: Connections, url: str, deadline: float) -> _Answer:
+    """What a HEAD tells; nothing when it is refused."""
+    try:
+        response = connections.open(url, method="HEAD", deadline=deadline)
+    except MirrorFailed:
+        return _Answer()
+    try:
+        if response.status != 200:
+            return _Answer()
+        return replace(_validators(response, _Answer()), size=_number(response.headers.get("Content-Length")))
+    finally:
+        response.close()
+
+
+def _accept(response: BaseHTTPResponse, statuses: set[int]) -> None:
+    if response.status == 416:
+        raise MirrorFailed(FailureReason.TRANSFER_INCOMPLETE, "the body is empty")
+    if response.status not in statuses:
+        reason = refusal(response.status) or FailureReason.SOURCE_REFUSED
+        raise MirrorFailed(reason, f"answered {response.status} {response.reason or ''}".rstrip())
+    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in {"", "identity"}:
+        raise MirrorFailed(
+            FailureReason.SOURCE_REFUSED, f"sent the body with Content-Encoding {shortened(encoding, 40)}"
+        )
+
+
+def _validators(response: BaseHTTPResponse, known: _Answer) -> _Answer:
+    return replace(
+        known,
+        etag=response.headers.get("ETag", known.etag)[:_VALIDATOR_LIMIT],
+        last_modified=response.headers.get("Last-Modified", known.last_modified)[:_VALIDATOR_LIMIT],
+    )
+
+
+def _size(response: BaseHTTPResponse) -> int | None:
+    if response.status == 200:
+        return _number(response.headers.get("Content-Length"))
+    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
+    if match is None:
+        raise MirrorFailed(
+            FailureReason.SOURCE_REFUSED, "answered 206 with another range than the one asked for"
+        )
+    return _number(match[1])
+
+
+def _number(text: str | None) -> int | None:
+    """None too for what is no number: an unknown size is no error."""
+    return int(text) if text is not None and re.fullmatch(r"[0-9]{1,18}", text.strip()) else None
+
+
+def _first(response: BaseHTTPResponse, most: int, policy: FetchPolicy, deadline: float) -> bytes:
+    data = b""
+    try:
+        while len(data) < most and (more := response.read1(most - len(data))):
+            data += more
+            seconds_left(deadline, policy)
+    except (HTTPError, OSError) as error:
+        raise MirrorFailed(FailureReason.SOURCE_UNREACHABLE, spoken(error)) from error
+    return data
+
+
+# --- what the first bytes mean
+
+
+def _understood(url: str, found: _Answer, declared: ImageFormat, policy: FetchPolicy) -> Probed:
+    probed = Probed(
+        mirror=shortened(origin(url), 160),
+        size=found.size,
+        etag=found.etag,
+        last_modified=found.last_modified,
+    )
+    if urlsplit(url).scheme == "nfs":
+        return probed
+    if found.size is not None and found.size > policy.max_bytes:
+        raise MirrorFailed(
+            FailureReason.TOO_LARGE, f"it has {found.size} bytes, at most {policy.max_bytes} are allowed"
+        )
+    if not found.head:
+        raise MirrorFailed(FailureReason.TRANSFER_INCOMPLETE, "the body is empty")
+    looks_like = detected(found.head)
+    compression = next((_COMPRESSIONS[name] for name in sorted(looks_like) if name in _COMPRESSIONS), "")
+    if compression:
+        return probed.model_copy(update={"compression": compression})
+    if (objection := wrong_format(declared, looks_like)) is not None:
+        raise MirrorFailed(FailureReason.WRONG_FORMAT, objection)
+    return probed.model_copy(
+        update={
+            "format": next(iter(looks_like), ""),
+            "virtual_bytes": _virtual_bytes(found, declared),
+        }
+    )
+
+
+def _virtual_bytes(found: _Answer, declared: ImageFormat) -> int | None:
+    """As far as it can be told without reading the image: nothing here is trusted."""
+    match declared:
+        case ImageFormat.QCOW2:
+            return int.from_bytes(found.head[24:32], "big") if len(found.head) >= 32 else None
+        case _:
+            return -(-found.size // SECTOR) * SECTOR if found.size is not None else None
