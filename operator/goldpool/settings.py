@@ -82,6 +82,10 @@ class Settings(BaseModel):
     fetch_idle_seconds: float = 30
     fetch_total_seconds: float = 10800
     fetch_max_bytes: int = 1 << 40
+    fetch_max_virtual_bytes: int = 2000 << 30
+    fetch_check_cpu_seconds: int = Field(default=30, ge=1)
+    fetch_check_memory_bytes: int = 1 << 30
+    fetch_check_seconds: float = 600
     fetch_attempts: int = Field(default=3, ge=1)
     fetches_per_host: int = Field(default=2, ge=1)
     fetches_per_pool: int = Field(default=4, ge=1)

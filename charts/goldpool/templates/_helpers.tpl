@@ -102,6 +102,10 @@ GOLDPOOL_FETCH_CONNECT_SECONDS: {{ int64 .Values.fetch.connectSeconds | quote }}
 GOLDPOOL_FETCH_IDLE_SECONDS: {{ int64 .Values.fetch.idleSeconds | quote }}
 GOLDPOOL_FETCH_TOTAL_SECONDS: {{ int64 .Values.fetch.totalSeconds | quote }}
 GOLDPOOL_FETCH_MAX_BYTES: {{ int64 .Values.fetch.maxBytes | quote }}
+GOLDPOOL_FETCH_MAX_VIRTUAL_BYTES: {{ int64 .Values.fetch.maxVirtualBytes | quote }}
+GOLDPOOL_FETCH_CHECK_CPU_SECONDS: {{ int64 .Values.fetch.checkCpuSeconds | quote }}
+GOLDPOOL_FETCH_CHECK_MEMORY_BYTES: {{ int64 .Values.fetch.checkMemoryBytes | quote }}
+GOLDPOOL_FETCH_CHECK_SECONDS: {{ int64 .Values.fetch.checkSeconds | quote }}
 GOLDPOOL_API_QPS: {{ int64 .Values.api.qps | quote }}
 GOLDPOOL_API_BURST: {{ int64 .Values.api.burst | quote }}
 GOLDPOOL_HEALTH_PORT: "8080"

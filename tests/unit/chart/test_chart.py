@@ -38,7 +38,7 @@ VALUE_SETS: dict[str, Document] = {
         "cpuAllocationRatio": 1,
         "logFormat": "console",
         "trashSeconds": 0,
-        "fetch": {"connectSeconds": 1, "idleSeconds": 2, "totalSeconds": 3, "maxBytes": 1 << 50},
+        "fetch": {"connectSeconds": 1, "idleSeconds": 2, "totalSeconds": 3, "maxBytes": 1 << 50, "checkSeconds": 7},
         "api": {"qps": 1, "burst": 2},
         "settings": {"GOLDPOOL_PROBE_SECONDS": 60, "GOLDPOOL_RETRY_BASE_SECONDS": 0.5,
                      "GOLDPOOL_MEMORY_OVERHEAD_BYTES": 10**12},
@@ -313,6 +313,7 @@ def test_values_reach_the_operator() -> None:
     assert settings.allowed_path_prefixes == ("/data",)
     assert (settings.cpu_allocation_ratio, settings.trash_seconds) == (1, 0)
     assert (settings.fetch_idle_seconds, settings.fetch_max_bytes) == (2, 1 << 50)
+    assert (settings.fetch_check_seconds, settings.fetch_check_memory_bytes) == (7, 1 << 30)
     assert (settings.api_qps, settings.api_burst) == (1, 2)
     assert (settings.probe_seconds, settings.retry_base_seconds) == (60, 0.5)
     assert settings.memory_overhead_bytes == 10**12
