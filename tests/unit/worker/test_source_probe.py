@@ -1,5 +1,8 @@
 """What a source is found to serve, without fetching it."""
 
+import bz2
+import gzip
+import lzma
 import time
 from pathlib import Path
 from typing import Any
@@ -19,12 +22,13 @@ from tests.servers.misbehaving import (
     redirect,
     status,
 )
+from tests.unit.worker.builders import a_policy
 
 QCOW2 = b"QFI\xfb" + (3).to_bytes(4, "big") + bytes(16) + (5 << 30).to_bytes(8, "big") + bytes(200 << 10)
 ISO = bytes(32769) + b"CD001" + bytes(40 << 10)
 RAW = bytes(1 << 20)
 HTML = b"<!DOCTYPE html><html><body>Not found</body></html>"
-POLICY = FetchPolicy(connect_seconds=5, idle_seconds=5, total_seconds=30)
+POLICY = a_policy(idle_seconds=5, total_seconds=30)
 
 
 def asking(*urls: str, **changes: Any) -> ProbeSource:
@@ -104,11 +108,12 @@ def test_a_redirect_is_followed_and_the_source_keeps_its_name(server: Server) ->
     [
         (ISO, ImageFormat.ISO, ("iso", "", len(ISO) // 512 * 512 + 512)),
         (RAW, ImageFormat.RAW, ("", "", 1 << 20)),
-        (b"\x1f\x8b" + bytes(100), ImageFormat.QCOW2, ("", "gz", None)),
-        (b"\xfd7zXZ\0" + bytes(100), ImageFormat.RAW, ("", "xz", None)),
-        (b"\x28\xb5\x2f\xfd" + bytes(100), ImageFormat.ISO, ("", "zst", None)),
+        (gzip.compress(QCOW2), ImageFormat.QCOW2, ("qcow2", "gz", 5 << 30)),
+        (lzma.compress(QCOW2), ImageFormat.QCOW2, ("qcow2", "xz", 5 << 30)),
+        (bz2.compress(ISO), ImageFormat.ISO, ("iso", "bz2", None)),
+        (gzip.compress(RAW), ImageFormat.RAW, ("", "gz", None)),
     ],
-    ids=["iso", "raw", "gz", "xz", "zst"],
+    ids=["iso", "raw", "qcow2.gz", "qcow2.xz", "iso.bz2", "raw.gz"],
 )
 def test_what_the_first_bytes_tell(
     server: Server, content: bytes, declared: ImageFormat, expected: tuple[object, ...]
@@ -126,12 +131,24 @@ def test_what_the_first_bytes_tell(
         (Body(HTML), POLICY, FailureReason.WRONG_FORMAT, "HTML"),
         (Body(ISO), POLICY, FailureReason.WRONG_FORMAT, "iso"),
         (Body(RAW), POLICY, FailureReason.WRONG_FORMAT, "a raw disk"),
+        (Body(gzip.compress(ISO)), POLICY, FailureReason.WRONG_FORMAT, "iso"),
         (Body(b""), POLICY, FailureReason.TRANSFER_INCOMPLETE, "empty"),
         (Body(QCOW2), POLICY.model_copy(update={"max_bytes": 1000}), FailureReason.TOO_LARGE, "1000"),
         (encoded(QCOW2, "gzip"), POLICY, FailureReason.SOURCE_REFUSED, "gzip"),
         (Body(QCOW2, content_range="bytes 5-10/100"), POLICY, FailureReason.SOURCE_REFUSED, "range"),
     ],
-    ids=["404", "503", "page", "other format", "raw", "empty", "too large", "encoded", "wrong range"],
+    ids=[
+        "404",
+        "503",
+        "page",
+        "other format",
+        "raw",
+        "other format.gz",
+        "empty",
+        "too large",
+        "encoded",
+        "wrong range",
+    ],
 )
 def test_why_a_source_cannot_serve(
     server: Server, answer: Any, policy: FetchPolicy, reason: FailureReason, said: str

@@ -19,21 +19,23 @@ from goldpool.contracts.operations import FailureReason, FetchPolicy, Probed, Pr
 from goldpool.contracts.source import Mirror, MirrorResult, Source
 from goldpool.worker.failures import OperationFailed, shortened
 from goldpool.worker.fetch.connection import Connections, seconds_left, spoken
+from goldpool.worker.fetch.decompress import Compression, Decoder, Limits, recognised
 from goldpool.worker.fetch.metalink import DOCUMENT_LIMIT, Metalink, MetalinkInvalid, in_order, parse
 from goldpool.worker.fetch.mirrors import conclude
 from goldpool.worker.fetch.policy import MirrorFailed, origin, refusal
-from goldpool.worker.image import SECTOR, detected, wrong_format
+from goldpool.worker.gate.detection import detected, wrong_format
+from goldpool.worker.gate.image import SECTOR
 
 HEAD_BYTES: Final = 64 << 10
 """Enough for every magic number, an ISO's at 32,769 too."""
 MIRRORS_ASKED: Final = 10
 _VALIDATOR_LIMIT: Final = 256
-_COMPRESSIONS: Final[Mapping[str, str]] = {
-    "gzip": "gz",
-    "bzip2": "bz2",
-    "xz": "xz",
-    "zstd": "zst",
-    "zip": "zip",
+_COMPRESSIONS: Final[Mapping[Compression, str]] = {
+    Compression.GZIP: "gz",
+    Compression.BZIP2: "bz2",
+    Compression.XZ: "xz",
+    Compression.ZSTD: "zst",
+    Compression.ZIP: "zip",
 }
 _CONTENT_RANGE: Final = re.compile(r"bytes 0-[0-9]+/([0-9]+|\*)", re.IGNORECASE)
 
@@ -222,24 +224,34 @@ def _understood(url: str, found: _Answer, declared: ImageFormat, policy: FetchPo
         )
     if not found.head:
         raise MirrorFailed(FailureReason.TRANSFER_INCOMPLETE, "the body is empty")
-    looks_like = detected(found.head)
-    compression = next((_COMPRESSIONS[name] for name in sorted(looks_like) if name in _COMPRESSIONS), "")
-    if compression:
-        return probed.model_copy(update={"compression": compression})
-    if (objection := wrong_format(declared, looks_like)) is not None:
+    compression = recognised(found.head)
+    head = found.head if compression is None else _expanded(found.head, policy)
+    looks_like = detected(head)
+    if head and (objection := wrong_format(declared, looks_like)) is not None:
         raise MirrorFailed(FailureReason.WRONG_FORMAT, objection)
     return probed.model_copy(
         update={
             "format": next(iter(looks_like), ""),
-            "virtual_bytes": _virtual_bytes(found, declared),
+            "compression": _COMPRESSIONS[compression] if compression is not None else "",
+            "virtual_bytes": _virtual_bytes(head, found.size if compression is None else None, declared),
         }
     )
 
 
-def _virtual_bytes(found: _Answer, declared: ImageFormat) -> int | None:
+def _expanded(head: bytes, policy: FetchPolicy) -> bytes:
+    """The beginning of what is compressed; possibly nothing, for a decoder may want more than these bytes."""
+    data = b""
+    for piece in Decoder(Limits.of(policy)).feed(head):
+        data += piece
+        if len(data) >= HEAD_BYTES:
+            break
+    return data
+
+
+def _virtual_bytes(head: bytes, size: int | None, declared: ImageFormat) -> int | None:
     """As far as it can be told without reading the image: nothing here is trusted."""
     match declared:
         case ImageFormat.QCOW2:
-            return int.from_bytes(found.head[24:32], "big") if len(found.head) >= 32 else None
+            return int.from_bytes(head[24:32], "big") if len(head) >= 32 else None
         case _:
-            return -(-found.size // SECTOR) * SECTOR if found.size is not None else None
+            return -(-size // SECTOR) * SECTOR if size is not None else None
