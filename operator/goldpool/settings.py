@@ -86,6 +86,12 @@ class Settings(BaseModel):
     fetch_check_cpu_seconds: int = Field(default=30, ge=1)
     fetch_check_memory_bytes: int = 1 << 30
     fetch_check_seconds: float = 600
+    fetch_max_amplification: int = Field(
+        default=1000, ge=1, description="most bytes of image per byte of a compressed source"
+    )
+    fetch_max_window_bytes: int = Field(
+        default=64 << 20, ge=1 << 20, description="most memory for the window of a compressed source"
+    )
     fetch_attempts: int = Field(default=3, ge=1)
     fetches_per_host: int = Field(default=2, ge=1)
     fetches_per_pool: int = Field(default=4, ge=1)

@@ -106,6 +106,8 @@ GOLDPOOL_FETCH_MAX_VIRTUAL_BYTES: {{ int64 .Values.fetch.maxVirtualBytes | quote
 GOLDPOOL_FETCH_CHECK_CPU_SECONDS: {{ int64 .Values.fetch.checkCpuSeconds | quote }}
 GOLDPOOL_FETCH_CHECK_MEMORY_BYTES: {{ int64 .Values.fetch.checkMemoryBytes | quote }}
 GOLDPOOL_FETCH_CHECK_SECONDS: {{ int64 .Values.fetch.checkSeconds | quote }}
+GOLDPOOL_FETCH_MAX_AMPLIFICATION: {{ int64 .Values.fetch.maxAmplification | quote }}
+GOLDPOOL_FETCH_MAX_WINDOW_BYTES: {{ int64 .Values.fetch.maxWindowBytes | quote }}
 GOLDPOOL_API_QPS: {{ int64 .Values.api.qps | quote }}
 GOLDPOOL_API_BURST: {{ int64 .Values.api.burst | quote }}
 GOLDPOOL_HEALTH_PORT: "8080"

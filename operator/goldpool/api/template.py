@@ -1,7 +1,7 @@
 """Template: a registered image that hosts download themselves."""
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field, StringConstraints
 
@@ -36,14 +36,32 @@ class RefreshPolicy(StrEnum):
     REFETCH = "Refetch"
 
 
+_HTTP_URL: Final = r"https?://[^\s/?#@]+(/[^\s]*)?"
+_NFS_URL: Final = r"nfs://([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~+,=@:-]+)+"
+"""The worker hands its parts to a tool: characters that a shell or that tool reads in a way of its own are not in it."""
+
+
 class Source(ApiModel):
     """Where the bytes come from."""
 
     # The pattern says no as well, but not what to do.
     rules: ClassVar = (
         Rule(
-            "self.url.startsWith('http://') || self.url.startsWith('https://')",
-            "spec.source.url: write a URL that begins with http:// or https://",
+            "self.url.startsWith('http://') || self.url.startsWith('https://') || self.url.startsWith('nfs://')",
+            "spec.source.url: write a URL that begins with http://, https:// or nfs://",
+            ".url",
+        ),
+        Rule(
+            f"!self.url.startsWith('nfs://') || (self.url.matches(r'^{_NFS_URL}$')"
+            r" && !self.url.matches(r'/\.\.?(/|$)'))",
+            "spec.source.url: write nfs://host[:port]/export/path/file with letters, digits and ._~+,=@:- in the path, "
+            "without .. and without a query",
+            ".url",
+        ),
+        Rule(
+            "!self.url.startsWith('nfs://') || !(has(self.metalink) ? self.metalink"
+            f" : self.url.matches(r'{METALINK_URL_PATTERN}'))",
+            "spec.source.url: a metalink comes by http or https; the mirrors it names may be nfs",
             ".url",
         ),
         Rule(
@@ -64,8 +82,9 @@ class Source(ApiModel):
         ),
     )
 
-    url: Annotated[str, StringConstraints(max_length=2048, pattern=r"^https?://[^\s/?#@]+(/[^\s]*)?$")] = (
-        Field(description="An http or https URL without user information.")
+    url: Annotated[str, StringConstraints(max_length=2048, pattern=rf"^({_HTTP_URL}|{_NFS_URL})$")] = Field(
+        description="An http or https URL without user information, or nfs://host[:port]/export/path/file. "
+        "What is compressed (gz, bz2, xz, zst, a zip of one file) is expanded while it arrives."
     )
     metalink: bool | None = Field(
         default=None,

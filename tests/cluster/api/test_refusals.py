@@ -44,6 +44,12 @@ CREATIONS: tuple[tuple[Obj, str], ...] = (
     (a_template(source={"url": "http://i.example/a?b=c.meta4", "file": "a"}), "spec.source.file: it names a"),
     (a_template(source={"url": "http://i.example/a.meta4", "metalink": False, "file": "a"}), "spec.source.file: it names a"),
     (a_template(source={"url": "file:///etc/shadow"}), "spec.source.url: write a URL that begins with http"),
+    *((a_template(source={"url": f"nfs://{url}"}), "spec.source.url: write nfs://host")
+      for url in ("-oProxy/images/a", "files.example/images/../a", "files.example/images/..", "files.example/a;b",
+                  "files.example/$(a)", "files.example/a|b", "files.example/`a`", "files.example/a?version=3",
+                  "files.example//a", "files.example", "files.example/a%2e%2e", "files.example:a/b")),
+    (a_template(source={"url": "nfs://root@files.example/a"}), "spec.source.url: remove the user and password"),
+    (a_template(source={"url": "nfs://files.example/a.meta4"}), "spec.source.url: a metalink comes by http"),
     (a_template(checksum="sha256:beef"), "spec.checksum: write sha256: and 64 hex digits"),
     (a_template(checksum="crc32:00000000"), "spec.checksum: write sha256: and 64 hex digits"),
     (a_template(format="vmdk"), 'spec.format: Unsupported value: "vmdk": supported values: "qcow2", "raw"'),
@@ -99,6 +105,8 @@ FULL: tuple[Obj, ...] = (
     a_pool(backend=CLAIM, scope="Shared"),
     a_template(checksum="a" * 64, prepare={"pools": ["a"]}, retention="1h",
                source={"url": "http://images.example/a", "metalink": True, "file": "a.qcow2"}),
+    a_template(source={"url": "nfs://files.example/images/debian-12_1.qcow2.zst"}),
+    a_template(source={"url": "nfs://[2001:db8::1]:2050/images/.hidden/a..b"}),
     a_machine(
         cpus=1,
         rootVolume=ROOT | {"size": "1Gi", "poolTags": ["a"], "iops": 1, "reclaimPolicy": "Delete"},

@@ -90,6 +90,8 @@ class ParentController:
                 check_cpu_seconds=settings.fetch_check_cpu_seconds,
                 check_memory_bytes=settings.fetch_check_memory_bytes,
                 check_seconds=settings.fetch_check_seconds,
+                max_amplification=settings.fetch_max_amplification,
+                max_window_bytes=settings.fetch_max_window_bytes,
             ),
             base_seconds=settings.retry_base_seconds,
             cap_seconds=settings.retry_cap_seconds,

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from goldpool.contracts.operations import Checksum
 from goldpool.worker.failures import shortened
 from goldpool.worker.fetch.checksums import HEX_DIGITS
-from goldpool.worker.fetch.policy import forbidden, origin
+from goldpool.worker.fetch.policy import origin, unfetchable
 
 DOCUMENT_LIMIT: Final = 1 << 20
 """Bytes of a document; more is refused."""
@@ -258,7 +258,7 @@ def _names(files: list[_File]) -> str:
 
 
 def _unusable(url: str, kind: str) -> str | None:
-    if (objection := forbidden(url)) is not None:
+    if (objection := unfetchable(url)) is not None:
         return objection
     if any(character.isspace() or not character.isprintable() for character in url):
         return "the URL is not valid"

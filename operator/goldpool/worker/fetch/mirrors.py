@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from goldpool.contracts.operations import FailureReason
 from goldpool.contracts.source import Mirror
 from goldpool.worker.failures import OperationFailed
-from goldpool.worker.fetch.policy import MirrorFailed, forbidden, origin
+from goldpool.worker.fetch.policy import MirrorFailed, origin, unfetchable
 from goldpool.worker.log import log
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ def first_good(
     """
     failures: dict[int, list[MirrorFailed]] = {}
     for place, mirror in enumerate(mirrors):
-        if (objection := forbidden(mirror.url)) is not None:
+        if (objection := unfetchable(mirror.url)) is not None:
             failures[place] = [MirrorFailed(FailureReason.UNSUPPORTED, objection)]
     for attempt in range(1, attempts + 1):
         for place, mirror in enumerate(mirrors):

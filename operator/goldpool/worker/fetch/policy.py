@@ -5,6 +5,7 @@ from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from goldpool.contracts.operations import FailureReason
+from goldpool.worker.fetch import nfs_urls
 
 SCHEMES: Final = ("http", "https")
 _AUTHORITY: Final = re.compile(r"([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{0,5})?")
@@ -35,8 +36,15 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{parts.path}"
 
 
+def unfetchable(url: str) -> str | None:
+    """Why no body is fetched from this URL, or None: http, https and nfs are known."""
+    if url[:6].lower() == "nfs://":
+        return nfs_urls.objection(url)
+    return forbidden(url)
+
+
 def forbidden(url: str) -> str | None:
-    """Why nothing is fetched from this URL, or None."""
+    """Why nothing is asked for over HTTP at this URL, a redirect's too, or None."""
     try:
         parts = urlsplit(url)
         _ = parts.port
