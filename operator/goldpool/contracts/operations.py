@@ -32,6 +32,13 @@ class FetchPolicy(Contract):
     attempts: int = Field(default=3, ge=1, description="rounds over all mirrors (CloudStack: 3 validations)")
     connect_seconds: float = 5
     idle_seconds: float = 30
+    min_bytes_per_second: int = Field(default=10 << 10, ge=0, description="a mirror slower than this fails")
+    min_speed_seconds: float = Field(
+        default=60, gt=0, description="measured over this time of waiting for it"
+    )
+    max_bytes_per_second: int = Field(
+        default=0, ge=0, description="bandwidth of this transfer; 0 is no limit"
+    )
     total_seconds: float = 10800
     max_bytes: int = Field(default=1 << 40, description="largest transfer, also without Content-Length")
     max_virtual_bytes: int = Field(default=2000 << 30, description="largest virtual disk")

@@ -44,7 +44,7 @@ def entries(*, at: int) -> list[str]:
     return os.listdir(fd)
 
 
-def write_all(fd: int, data: bytes, offset: int) -> None:
+def write_all(fd: int, data: bytes | memoryview, offset: int) -> None:
     """All of ``data`` at ``offset``: a short write (a pool that just became full) goes on until it fails."""
     written = 0
     while written < len(data):

@@ -38,6 +38,11 @@ def belongs_to(entry: str, name: str, kind: Kind) -> bool:
     return match is not None and match["name"] == name and match["kind"] == kind
 
 
+def entries_of(name: str, kind: Kind, *, tmp: int) -> list[str]:
+    """What earlier tries of this name left. Entries of other names are not looked at."""
+    return sorted(entry for entry in publish.entries(at=tmp) if belongs_to(entry, name, kind))
+
+
 def discard(entry: str, name: str, kind: Kind, *, tmp: int) -> None:
     """The entry is gone, and whoever still works in it cannot publish it.
 
@@ -60,7 +65,6 @@ def sweep_all(*, tmp: int) -> None:
 
 
 def sweep(name: str, kind: Kind, *, tmp: int) -> None:
-    """What earlier tries of this name left is gone. Entries of other names are not looked at."""
-    for entry in publish.entries(at=tmp):
-        if belongs_to(entry, name, kind):
-            discard(entry, name, kind, tmp=tmp)
+    """What earlier tries of this name left is gone."""
+    for entry in entries_of(name, kind, tmp=tmp):
+        discard(entry, name, kind, tmp=tmp)

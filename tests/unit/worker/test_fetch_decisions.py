@@ -12,7 +12,7 @@ from goldpool.worker.failures import OperationFailed
 from goldpool.worker.fetch.mirrors import conclude
 from goldpool.worker.fetch.policy import MirrorFailed, forbidden, next_hop, origin
 from goldpool.worker.fetch.progress import Reporter
-from goldpool.worker.fetch.sink import Room
+from goldpool.worker.fetch.room import Room
 from goldpool.worker.fetch.verify import Digests
 
 R = FailureReason
@@ -83,10 +83,10 @@ def test_any_text_is_judged_as_a_url_without_a_crash(text: str) -> None:
 def test_the_reserve_stays_free(free: int, fits: bool) -> None:
     room = Room(FetchPolicy(reserve_bytes=64), lambda: free)
     if fits:
-        room.admit(1000)
+        room.expect(1000)
         return
     with pytest.raises(OperationFailed) as full:
-        room.admit(1000)
+        room.expect(1000)
     assert full.value.reason is R.POOL_FULL
 
 

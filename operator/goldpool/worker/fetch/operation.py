@@ -4,126 +4,124 @@ import os
 import time
 from collections.abc import Callable
 
-from goldpool.contracts.layout import ParentSidecar, parent_file
+from goldpool.contracts.layout import ParentSidecar
 from goldpool.contracts.operations import FailureReason, Fetch, Fetched
 from goldpool.contracts.source import Mirror
-from goldpool.worker import publish, workspace
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.fetch.connection import Connections
+from goldpool.worker.fetch.http import Transfer, transfer
 from goldpool.worker.fetch.lock import only_fetch
 from goldpool.worker.fetch.mirrors import first_good
+from goldpool.worker.fetch.partial import Partial
+from goldpool.worker.fetch.partials import Partials
 from goldpool.worker.fetch.policy import MirrorFailed, origin
 from goldpool.worker.fetch.progress import Reporter
-from goldpool.worker.fetch.sink import Room, Sink
-from goldpool.worker.fetch.transfer import transfer
-from goldpool.worker.fetch.verify import Digests
+from goldpool.worker.fetch.room import Room
 from goldpool.worker.gate import admit
 from goldpool.worker.parents import publish_parent, published
 from goldpool.worker.pool import Location
-from goldpool.worker.workspace import Kind
 
 
 def fetch(location: Location, operation: Fetch, reporter: Callable[[], Reporter] = Reporter) -> Fetched:
     """``templates/<parent>`` holds the template's bytes: complete, verified, admitted, immutable, durable.
 
-    Or it does not exist, and ``tmp/`` holds at most what the next fetch or deletion of the same parent removes.
-    A parent that stands there already is success without a transfer.
+    Or it does not exist, and ``tmp/`` holds at most what the next fetch of the same parent goes on with, and its deletion
+    removes. A parent that stands there already is success without a transfer.
     """
     with only_fetch(operation.parent, tmp=location.tmp, patience_seconds=operation.policy.idle_seconds):
         # Asked under the lock: the fetch that was waited for may just have published it.
         if (found := published(location, operation)) is not None:
             os.fsync(location.templates)  # its publisher may have died before this
             return _fetched(found)
-        workspace.sweep(operation.parent, Kind.PARENT, tmp=location.tmp)
-        entry = workspace.new_entry(operation.parent, Kind.PARENT)
-        os.mkdir(entry, 0o750, dir_fd=location.tmp)
-        try:
-            return _fetch_to(entry, location, operation, reporter())
-        except BaseException:
-            workspace.discard(entry, operation.parent, Kind.PARENT, tmp=location.tmp)
-            raise
+        with Partials(location, operation) as partials:
+            return _fetch_by(partials, location, operation, reporter())
 
 
-def _fetch_to(entry: str, location: Location, operation: Fetch, reporter: Reporter) -> Fetched:
+def _fetch_by(partials: Partials, location: Location, operation: Fetch, reporter: Reporter) -> Fetched:
     policy = operation.policy
     deadline = time.monotonic() + policy.total_seconds
-    room = Room(policy, location.free_bytes)
+    common = Transfer(policy, partials, Room(policy, location.free_bytes), operation.checksums, deadline)
     mirrors = tuple(Mirror(url=url) for url in operation.source.urls)
-    with (
-        publish.directory(entry, at=location.tmp) as directory,
-        Connections(policy, operation.source) as connections,
-    ):
+    with Connections(policy, operation.source) as connections:
 
-        def one(mirror: Mirror) -> ParentSidecar:
+        def one(mirror: Mirror) -> tuple[Partial, ParentSidecar]:
             shown = origin(mirror.url)
-
-            def receive(sink: Sink) -> None:
-                transfer(
-                    connections,
-                    mirror.url,
-                    sink,
-                    deadline,
-                    lambda done, total: reporter.report(done, total, shown),
-                )
-
+            partial = transfer(
+                connections,
+                mirror.url,
+                common,
+                lambda done, total: reporter.report(done, total, shown),
+            )
             try:
-                return _file(directory, operation, room, receive)
-            except BaseException:
-                # Only digests of bytes taken from zero count, so nothing of a failed body is kept.
-                publish.remove(parent_file(operation.format), at=directory)
+                return partial, _admitted(partial, operation)
+            except MirrorFailed:
+                partials.discard(partial)
                 raise
 
-        sidecar, mirror, attempt = first_good(mirrors, policy.attempts, deadline, one)
-    publish_parent(location, entry, sidecar)
-    return _fetched(sidecar, origin(mirror.url), attempt)
+        (partial, sidecar), mirror, attempt = first_good(mirrors, policy.attempts, deadline, one)
+    publish_parent(location, partials.publishable(partial), sidecar)
+    return _fetched(sidecar).model_copy(
+        update={
+            "mirror": origin(mirror.url),
+            "attempts": attempt,
+            "transferred_bytes": partial.received,
+            "etag": partial.version.etag,
+            "last_modified": partial.version.last_modified,
+        }
+    )
 
 
-def _file(directory: int, operation: Fetch, room: Room, receive: Callable[[Sink], None]) -> ParentSidecar:
-    """A durable file that passed every gate, in the unpublished directory."""
-    digests = Digests(operation.checksums)
-    with publish.new_file(parent_file(operation.format), at=directory, mode=0o444) as fd:
-        sink = Sink(fd, digests, room)
-        receive(sink)
-        _verify(digests, operation)
-        virtual_bytes = _admit(fd, operation, digests.revision())
+def _admitted(partial: Partial, operation: Fetch) -> ParentSidecar:
+    """What is published: bytes that are the right ones, and that passed every gate."""
+    _verify(partial, operation)
     return ParentSidecar(
         parent=operation.parent,
         template=operation.template,
         template_uid=operation.template_uid,
         format=operation.format,
-        revision=digests.revision(),
-        file_bytes=sink.received,
-        virtual_bytes=virtual_bytes,
+        revision=partial.revision,
+        file_bytes=os.fstat(partial.fd).st_size,
+        virtual_bytes=_admit(partial, operation),
     )
 
 
-def _verify(digests: Digests, operation: Fetch) -> None:
-    revision = digests.revision()
-    if (mismatch := digests.mismatch()) is not None:
-        raise MirrorFailed(FailureReason.CHECKSUM_MISMATCH, mismatch, revision)
+def _verify(partial: Partial, operation: Fetch) -> None:
+    assert partial.digests is not None
+    if (mismatch := partial.digests.mismatch()) is not None:
+        if not partial.from_zero:
+            raise _anew(mismatch)
+        raise MirrorFailed(FailureReason.CHECKSUM_MISMATCH, mismatch, partial.digests.revision())
+    revision = partial.revision
     if operation.revision is not None and revision != operation.revision:
         message = f"revision is {revision}, the template is pinned to {operation.revision}"
         if operation.checksums:  # these are the declared bytes, so every honest mirror has them
             raise OperationFailed(FailureReason.REVISION_MISMATCH, message)
+        if not partial.from_zero:
+            raise _anew(message)
         raise MirrorFailed(FailureReason.REVISION_MISMATCH, message, revision)
 
 
-def _admit(fd: int, operation: Fetch, revision: str) -> int:
+def _anew(finding: str) -> MirrorFailed:
+    """It may be two versions in spite of all: only a body in one piece tells what the mirror has."""
+    return MirrorFailed(
+        FailureReason.TRANSFER_INCOMPLETE, f"continued after an interruption, {finding}; it begins anew"
+    )
+
+
+def _admit(partial: Partial, operation: Fetch) -> int:
     try:
-        return admit(fd, operation.format, operation.policy)
+        return admit(partial.fd, operation.format, operation.policy)
     except OperationFailed as failed:
         verified = bool(operation.checksums) or operation.revision is not None
         if verified or failed.reason is FailureReason.IO_ERROR:
             raise
+        if not partial.from_zero:
+            raise _anew(failed.message) from failed
         # Unverified bytes may be one mirror's error page: the next one may have the image.
-        raise MirrorFailed(failed.reason, failed.message, revision) from failed
+        raise MirrorFailed(failed.reason, failed.message, partial.revision) from failed
 
 
-def _fetched(sidecar: ParentSidecar, mirror: str = "", attempts: int = 1) -> Fetched:
+def _fetched(sidecar: ParentSidecar) -> Fetched:
     return Fetched(
-        revision=sidecar.revision,
-        file_bytes=sidecar.file_bytes,
-        virtual_bytes=sidecar.virtual_bytes,
-        mirror=mirror,
-        attempts=attempts,
+        revision=sidecar.revision, file_bytes=sidecar.file_bytes, virtual_bytes=sidecar.virtual_bytes
     )

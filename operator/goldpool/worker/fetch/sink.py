@@ -1,84 +1,140 @@
-"""Where a transfer's bytes go: to the file, through the digests, under the limits."""
+"""Where a transfer's bytes go: through the digests, to the file, under the limits."""
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from types import TracebackType
+from typing import Final, Protocol, Self
 
-from goldpool.contracts.operations import FailureReason, FetchPolicy
 from goldpool.worker import publish
-from goldpool.worker.failures import OperationFailed
-from goldpool.worker.fetch.policy import MirrorFailed
+from goldpool.worker.fetch.pipeline import Pipeline
+from goldpool.worker.fetch.room import Room
 from goldpool.worker.fetch.verify import Digests
 
-CHUNK: Final = 1 << 20
-_ZEROS: Final = bytes(CHUNK)
 _SPACE_INTERVAL: Final = 64 << 20
+_BLOCK: Final = 64 << 10
+"""A hole is at least as long: QEMU's default cluster, and a whole number of any file system's blocks."""
+_ZEROS: Final = bytes(_BLOCK)
 
 
-@dataclass(frozen=True)
-class Room:
-    """What a transfer may use. ``free_bytes`` asks the pool anew."""
+class Target(Protocol):
+    """What makes a file of a body's bytes. Called in a thread of its own, from the first byte on."""
 
-    policy: FetchPolicy
-    free_bytes: Callable[[], int]
+    @property
+    def resumable(self) -> bool:
+        """So far the file's bytes are the body's: another transfer may go on at its end."""
 
-    def admit(self, total: int) -> None:
-        """Before the first byte, when the server said how many come."""
-        if total > self.policy.max_bytes:
-            raise _too_large(f"{total} bytes", self.policy)
-        free = self.free_bytes()
-        if total > free - self.policy.reserve_bytes:
-            raise OperationFailed(
-                FailureReason.POOL_FULL,
-                f"{total} bytes to fetch, {free} bytes free, of which {self.policy.reserve_bytes} stay free",
-            )
+    @property
+    def revision(self) -> str | None:
+        """The sha256 of the finished file; None when it is the body's."""
 
-    def still(self, received: int) -> None:
-        """Counted, because a server need not say the truth, nor anything."""
-        if received > self.policy.max_bytes:
-            raise _too_large(f"more than {received} bytes", self.policy)
+    def write(self, data: memoryview) -> None:
+        """At most ``pipeline.CHUNK`` bytes; the memory is used again afterwards."""
 
-    def left(self) -> None:
-        """Others write to the pool too; a full one pauses every guest that lives there."""
-        if (free := self.free_bytes()) < self.policy.reserve_bytes:
-            raise OperationFailed(
-                FailureReason.POOL_FULL, f"{free} bytes are left, {self.policy.reserve_bytes} must stay free"
-            )
+    def finish(self) -> None:
+        """The body is complete; the file is too when this returns."""
 
 
-def _too_large(what: str, policy: FetchPolicy) -> MirrorFailed:
-    return MirrorFailed(FailureReason.TOO_LARGE, f"{what}, at most {policy.max_bytes} are allowed")
+class SparseFile:
+    """Bytes go to the end of what is there. Zeros become holes: images are mostly empty."""
+
+    def __init__(self, fd: int, length: int = 0) -> None:
+        self._fd = fd
+        self.length = length
+        self.resumable = True
+        self.revision: str | None = None
+
+    def write(self, data: memoryview) -> None:
+        begin = start = 0
+        while start < len(data):
+            # Counted from the file's beginning, whatever the pieces it comes in.
+            end = min(len(data), start + _BLOCK - (self.length + start) % _BLOCK)
+            if _ZEROS.startswith(data[start:end]):
+                self._put(data[begin:start], begin)
+                begin = end
+            start = end
+        self._put(data[begin:], begin)
+        self.length += len(data)
+
+    def finish(self) -> None:
+        """The file has its length, also if it ends in a hole."""
+        os.ftruncate(self._fd, self.length)
+
+    def _put(self, data: memoryview, offset: int) -> None:
+        if data:
+            publish.write_all(self._fd, data, self.length + offset)
 
 
 class Sink:
-    """A new file that receives one body from its first byte. Zeros become holes: images are mostly empty."""
+    """Receives one body. A context manager: when it is left, all that was received is hashed and written, or failed.
 
-    def __init__(self, fd: int, digests: Digests, room: Room) -> None:
-        self._fd = fd
+    ``written`` is called in the writing thread with the number of the body's bytes that the target has.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        digests: Digests,
+        room: Room | None = None,
+        *,
+        start: int = 0,
+        written: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._target = target
         self._room = room
-        self._asked_at = 0
+        self._asked_at = start
+        self._written = written
+        self._offset = start
         self.digests = digests
-        self.received = 0
+        self.received = start
 
-    def expect(self, total: int | None) -> None:
-        """``TooLarge`` or ``PoolFull`` before anything is written."""
-        if total is None:
-            self._room.left()
-        else:
-            self._room.admit(total)
+    def __enter__(self) -> Self:
+        self._pipeline = Pipeline((self.digests.update, self._write))
+        return self
 
-    def write(self, data: bytes) -> None:
-        """At most ``CHUNK`` bytes."""
-        self._room.still(self.received + len(data))
-        if self.received - self._asked_at >= _SPACE_INTERVAL:
-            self._asked_at = self.received
-            self._room.left()
-        self.digests.update(data)
-        if not _ZEROS.startswith(data):
-            publish.write_all(self._fd, data, self.received)
-        self.received += len(data)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pipeline.stop()
 
-    def close(self) -> None:
-        """The file has its length, also if it ends in a hole."""
-        os.ftruncate(self._fd, self.received)
+    def space(self) -> memoryview:
+        """Memory for the next bytes, at least one. Raises what hashing or writing met."""
+        return self._pipeline.space()
+
+    def filled(self, count: int) -> None:
+        """``count`` bytes of that memory are the body's next ones."""
+        if self._room is not None:
+            self._room.still(self.received + count)
+            if self.received - self._asked_at >= _SPACE_INTERVAL:
+                self._asked_at = self.received
+                self._room.left()
+        self._pipeline.filled(count)
+        self.received += count
+
+    def write(self, data: bytes | memoryview) -> None:
+        """For who has the bytes already."""
+        left = memoryview(data)
+        while left:
+            space = self.space()
+            count = min(len(left), len(space))
+            space[:count] = left[:count]
+            self.filled(count)
+            left = left[count:]
+
+    def finish(self) -> None:
+        """The body is complete: so is the file, and ``digests`` are of all of it."""
+        self._pipeline.drain()
+        self._target.finish()
+
+    def fail(self, error: BaseException) -> None:
+        """From another thread: who fills hears of it at its next call."""
+        self._pipeline.fail(error)
+
+    @property
+    def intact(self) -> bool:
+        """Left, with all that was received in the target and in the digests, and in nothing else."""
+        return self._offset == self.received and self._pipeline.ended_well
+
+    def _write(self, data: memoryview) -> None:
+        self._target.write(data)
+        self._offset += len(data)
+        self._written(self._offset)

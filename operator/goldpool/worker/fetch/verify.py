@@ -14,7 +14,8 @@ class Digests:
         algorithms = {"sha256", *(checksum.algorithm for checksum in self._declared)}
         self._hashes = {name: hashlib.new(name, usedforsecurity=False) for name in sorted(algorithms)}
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: bytes | memoryview) -> None:
+        """May run in a thread of its own: what is longer than 2 KiB is hashed without the interpreter's lock."""
         for running in self._hashes.values():
             running.update(data)
 

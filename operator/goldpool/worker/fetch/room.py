@@ -1,0 +1,49 @@
+"""How many bytes a transfer may bring."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from goldpool.contracts.operations import FailureReason, FetchPolicy
+from goldpool.worker.failures import OperationFailed
+from goldpool.worker.fetch.policy import MirrorFailed
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a transfer may use. ``free_bytes`` asks the pool anew."""
+
+    policy: FetchPolicy
+    free_bytes: Callable[[], int]
+
+    def expect(self, total: int | None, held: int = 0) -> None:
+        """Before the first byte. ``held`` bytes are on the pool already; ``total`` is None if the server gave none.
+
+        ``MirrorFailed`` (TooLarge) or ``OperationFailed`` (PoolFull).
+        """
+        if total is None:
+            self.left()
+            return
+        if total > self.policy.max_bytes:
+            raise _too_large(f"{total} bytes", self.policy)
+        free = self.free_bytes()
+        if total - held > free - self.policy.reserve_bytes:
+            raise OperationFailed(
+                FailureReason.POOL_FULL,
+                f"{total - held} bytes to fetch, {free} bytes free, of which {self.policy.reserve_bytes} stay free",
+            )
+
+    def still(self, received: int) -> None:
+        """Counted, because a server need not say the truth, nor anything."""
+        if received > self.policy.max_bytes:
+            raise _too_large(f"more than {self.policy.max_bytes} bytes", self.policy)
+
+    def left(self) -> None:
+        """Others write to the pool too; a full one pauses every guest that lives there."""
+        if (free := self.free_bytes()) < self.policy.reserve_bytes:
+            raise OperationFailed(
+                FailureReason.POOL_FULL, f"{free} bytes are left, {self.policy.reserve_bytes} must stay free"
+            )
+
+
+def _too_large(what: str, policy: FetchPolicy) -> MirrorFailed:
+    return MirrorFailed(FailureReason.TOO_LARGE, f"{what}, at most {policy.max_bytes} are allowed")
