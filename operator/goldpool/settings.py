@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -13,6 +14,14 @@ def _comma_list(value: object) -> object:
     return (
         tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
     )
+
+
+def _networks(value: object) -> object:
+    """``none`` is an empty list: an empty variable is one that is not set."""
+    return () if value == "none" else _comma_list(value)
+
+
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
 
 
 class Settings(BaseModel):
@@ -92,6 +101,15 @@ class Settings(BaseModel):
     fetch_max_window_bytes: int = Field(
         default=64 << 20, ge=1 << 20, description="most memory for the window of a compressed source"
     )
+    fetch_allowed_addresses: Networks = Field(
+        default=(), description="connected to whatever the next one says"
+    )
+    fetch_denied_addresses: Networks | None = Field(
+        default=None, description="not connected to; None: the default of the contract (contracts/network.py)"
+    )
+    fetch_http_proxy: str = ""
+    fetch_https_proxy: str = ""
+    fetch_no_proxy: Annotated[tuple[str, ...], BeforeValidator(_comma_list)] = ()
     fetch_attempts: int = Field(default=3, ge=1)
     fetches_per_host: int = Field(default=2, ge=1)
     fetches_per_pool: int = Field(default=4, ge=1)

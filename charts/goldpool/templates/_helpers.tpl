@@ -108,6 +108,11 @@ GOLDPOOL_FETCH_CHECK_MEMORY_BYTES: {{ int64 .Values.fetch.checkMemoryBytes | quo
 GOLDPOOL_FETCH_CHECK_SECONDS: {{ int64 .Values.fetch.checkSeconds | quote }}
 GOLDPOOL_FETCH_MAX_AMPLIFICATION: {{ int64 .Values.fetch.maxAmplification | quote }}
 GOLDPOOL_FETCH_MAX_WINDOW_BYTES: {{ int64 .Values.fetch.maxWindowBytes | quote }}
+GOLDPOOL_FETCH_ALLOWED_ADDRESSES: {{ join "," .Values.fetch.addresses.allow | default "none" | quote }}
+GOLDPOOL_FETCH_DENIED_ADDRESSES: {{ join "," .Values.fetch.addresses.deny | default "none" | quote }}
+GOLDPOOL_FETCH_HTTP_PROXY: {{ .Values.fetch.proxy.http | quote }}
+GOLDPOOL_FETCH_HTTPS_PROXY: {{ .Values.fetch.proxy.https | quote }}
+GOLDPOOL_FETCH_NO_PROXY: {{ join "," .Values.fetch.proxy.noProxy | quote }}
 GOLDPOOL_API_QPS: {{ int64 .Values.api.qps | quote }}
 GOLDPOOL_API_BURST: {{ int64 .Values.api.burst | quote }}
 GOLDPOOL_HEALTH_PORT: "8080"

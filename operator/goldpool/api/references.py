@@ -26,6 +26,25 @@ class VolumeRef(ApiModel):
     )
 
 
+class SecretRef(ApiModel):
+    """A Secret of the data namespace by name."""
+
+    name: Annotated[str, StringConstraints(max_length=253, pattern=SUBDOMAIN_PATTERN)] = Field(
+        description="Name of the Secret, in the namespace of storage Jobs (goldpool-data)."
+    )
+
+
+class CABundleRef(ApiModel):
+    """A ConfigMap of the data namespace by name."""
+
+    name: Annotated[str, StringConstraints(max_length=253, pattern=SUBDOMAIN_PATTERN)] = Field(
+        description="Name of the ConfigMap, in the namespace of storage Jobs (goldpool-data)."
+    )
+    key: Annotated[str, StringConstraints(max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")] = Field(
+        default="ca.crt", description="Key that holds the certificates, in PEM."
+    )
+
+
 class Blocker(ApiModel):
     """Somebody who still uses an object that is being deleted."""
 

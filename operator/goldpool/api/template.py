@@ -18,7 +18,7 @@ from goldpool.api.model import (
     Name,
     Rule,
 )
-from goldpool.api.references import Blockers, Conditions, CopyExceptions
+from goldpool.api.references import Blockers, CABundleRef, Conditions, CopyExceptions, SecretRef
 from goldpool.api.source import Refetch, SourceStatus
 
 
@@ -103,6 +103,17 @@ class Source(ApiModel):
         description="What happens when the source serves other bytes. Pin: nothing but the condition SourceChanged. "
         "Refetch: they are fetched as a new revision, which new disks take; the old one stays while it has children. With "
         "spec.checksum other bytes are only reported.",
+    )
+    secret_ref: SecretRef | None = Field(
+        default=None,
+        description="A Secret of type goldpool.io/source-credentials in the data namespace. Its key origins lists whom it "
+        "may be sent to (https://mirror.example, one per line); the others are username and password, token, headers "
+        "(Name: value, one per line), tls.crt and tls.key. It may be changed at any time.",
+    )
+    ca_bundle_ref: CABundleRef | None = Field(
+        default=None,
+        description="A ConfigMap in the data namespace with CA certificates that are trusted beside the system's. It may be "
+        "changed at any time.",
     )
 
 

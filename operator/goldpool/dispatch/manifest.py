@@ -7,7 +7,7 @@ from goldpool.contracts.layout import STORAGE_UID
 from goldpool.contracts.operations import BATCH_ENV, Batch, Fetch, Operation, Probe, ProbeSource
 from goldpool.dispatch import record
 from goldpool.dispatch.claims import allowed_on_cordoned, needs_root
-from goldpool.dispatch.mounts import pool_volume
+from goldpool.dispatch.mounts import pool_volume, source_volumes
 from goldpool.dispatch.record import JobRecord
 from goldpool.dispatch.request import Request
 from goldpool.dispatch.settings import DispatchSettings
@@ -76,6 +76,9 @@ def _pod(requests: Sequence[Request], settings: DispatchSettings) -> dict[str, A
     as_root = any(needs_root(operation) for operation in operations)
     looks_only = all(isinstance(operation, Probe) for operation in operations)
     volumes, mounts = _pool_of(first, read_only=looks_only)
+    sources = {operation.source for operation in operations if isinstance(operation, Fetch | ProbeSource)}
+    assert len(sources) <= 1, "a Job has one place for a source's Secret"
+    mounted = [pair for source in sources for pair in source_volumes(source)]
     cordoned = [CORDONED] if all(allowed_on_cordoned(operation) for operation in operations) else []
     container: dict[str, Any] = {
         "name": CONTAINER,
@@ -86,7 +89,11 @@ def _pod(requests: Sequence[Request], settings: DispatchSettings) -> dict[str, A
         "securityContext": _container_security(as_root=as_root),
         # Not FallbackToLogsOnError: a log's tail is no report.
         "terminationMessagePolicy": "File",
-        "volumeMounts": [*mounts, {"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - the pod's own emptyDir
+        "volumeMounts": [
+            *mounts,
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own emptyDir
+            *(volume_mount for _, volume_mount in mounted),
+        ],
     }
     if settings.command:
         container["command"] = list(settings.command)
@@ -103,7 +110,11 @@ def _pod(requests: Sequence[Request], settings: DispatchSettings) -> dict[str, A
         "tolerations": [*cordoned, *(dict(toleration) for toleration in first.tolerations)],
         "securityContext": _pod_security(as_root=as_root),
         "containers": [container],
-        "volumes": [*volumes, {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}}],
+        "volumes": [
+            *volumes,
+            {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}},
+            *(volume for volume, _ in mounted),
+        ],
     }
 
 

@@ -1,10 +1,12 @@
 """How a pod reaches a location's bytes: the volume and its mount, as the pod spec wants them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from goldpool.contracts.layout import LocationIdentity, location_path
+from goldpool.contracts.source import CA_DIRECTORY, CA_FILE, CREDENTIALS_DIRECTORY, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,21 @@ def directory_volume(
         case Claim():
             volume_mount = _mount(name, mount_path, read_only=read_only)
             return _volume(mount.backing, name), volume_mount | {"subPath": str(relative)}
+
+
+def source_volumes(source: Source) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """(pod volume, volumeMount) of a source's Secret and CA bundle. For storage Jobs only.
+
+    Optional, because a pod that waits for a missing Secret says nothing, while the Job says what is missing. As files,
+    because those are renewed under a transfer, and nobody reads them in the pod's spec.
+    """
+    if source.secret:
+        volume = {"name": "credentials", "secret": {"secretName": source.secret, "optional": True}}
+        yield volume, _mount("credentials", str(CREDENTIALS_DIRECTORY), read_only=True)
+    if source.ca_bundle:
+        items = [{"key": source.ca_key, "path": CA_FILE}]
+        bundle = {"name": source.ca_bundle, "items": items, "optional": True}
+        yield {"name": "ca", "configMap": bundle}, _mount("ca", str(CA_DIRECTORY), read_only=True)
 
 
 def _volume(backing: Backing, name: str) -> dict[str, Any]:

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from goldpool.contracts.network import Proxies
+from goldpool.contracts.operations import FetchPolicy
+from goldpool.controllers.fetch_policy import fetch_policy
 from goldpool.settings import PREFIX, Settings
 from hack.generate.__main__ import ROOT
 from hack.generate.rbac import Where, rules
@@ -38,7 +41,10 @@ VALUE_SETS: dict[str, Document] = {
         "cpuAllocationRatio": 1,
         "logFormat": "console",
         "trashSeconds": 0,
-        "fetch": {"connectSeconds": 1, "idleSeconds": 2, "totalSeconds": 3, "maxBytes": 1 << 50, "checkSeconds": 7},
+        "fetch": {"connectSeconds": 1, "idleSeconds": 2, "totalSeconds": 3, "maxBytes": 1 << 50, "checkSeconds": 7,
+                  "addresses": {"allow": ["10.0.0.0/8", "2001:db8::1"], "deny": []},
+                  "proxy": {"http": "http://proxy.example:3128", "https": "http://[2001:db8::2]:3128",
+                            "noProxy": ["*.example", "10.0.0.0/8"]}},
         "api": {"qps": 1, "burst": 2},
         "settings": {"GOLDPOOL_PROBE_SECONDS": 60, "GOLDPOOL_RETRY_BASE_SECONDS": 0.5,
                      "GOLDPOOL_MEMORY_OVERHEAD_BYTES": 10**12},
@@ -55,7 +61,7 @@ VALUE_SETS: dict[str, Document] = {
     "bare": {
         "metrics": {"service": {"enabled": False}},
         "rbac": {"aggregate": False},
-        "admission": {"protectBindings": False, "protectAbandon": False},
+        "admission": {"protectBindings": False, "protectAbandon": False, "protectSources": False},
     },
     "unguarded": {"uninstallGuard": {"enabled": False}},
     "monitored": {"metrics": {"service": {"port": 9090, "annotations": {"a": "b"}, "labels": {"c": "d"}}}},
@@ -108,7 +114,7 @@ VALUE_SETS: dict[str, Document] = {
         "dataNamespace": {"create": False},
         "metrics": {"service": {"enabled": False}},
         "rbac": {"aggregate": False},
-        "admission": {"protectBindings": False, "protectAbandon": False},
+        "admission": {"protectBindings": False, "protectAbandon": False, "protectSources": False},
         "priorityClasses": {"create": False},
         "replicas": 1,
     },
@@ -149,6 +155,10 @@ def test_every_object_is_whole_and_named_once(values: Document) -> None:
         ({"allowedPathPrefixes": ["/"]}, "allowedPathPrefixes"),
         ({"dataNamespace": {"name": "Not A Name"}}, "name"),
         ({"fetch": {"maxBytes": "1Ti"}}, "maxBytes"),
+        ({"fetch": {"addresses": {"deny": ["localhost"]}}}, "deny"),
+        ({"fetch": {"proxy": {"http": "http://user:secret@proxy.example"}}}, "http"),
+        ({"fetch": {"proxy": {"https": "socks5://proxy.example"}}}, "https"),
+        ({"fetch": {"proxy": {"noProxy": ["a,b"]}}}, "noProxy"),
         ({"settings": {"PATH": "a"}}, "PATH"),
         ({"settings": {"GOLDPOOL_API_QPS": "1"}}, "GOLDPOOL_API_QPS"),
         ({"settings": {"GOLDPOOL_NAMESPACE": "a"}}, "GOLDPOOL_NAMESPACE"),
@@ -302,8 +312,14 @@ def test_the_charts_defaults_are_the_operators() -> None:
     """Whoever runs the operator without the chart gets the same; only logs are for people there, and there are no
     priority classes."""
     given = Settings.from_environment(environment())
-    without = {"log_format": "auto", "job_priority_class": "", "pod_priority_class": ""}
+    without = {
+        "log_format": "auto",
+        "job_priority_class": "",
+        "pod_priority_class": "",
+        "fetch_denied_addresses": None,  # stands in the contract, and compared below
+    }
     assert given.model_copy(update=without) == Settings()
+    assert fetch_policy(given) == fetch_policy(Settings()) == FetchPolicy()
     assert given.log_format == "json"
     assert (given.job_priority_class, given.pod_priority_class) == ("goldpool-storage", "goldpool-machines")
 
@@ -314,6 +330,14 @@ def test_values_reach_the_operator() -> None:
     assert (settings.cpu_allocation_ratio, settings.trash_seconds) == (1, 0)
     assert (settings.fetch_idle_seconds, settings.fetch_max_bytes) == (2, 1 << 50)
     assert (settings.fetch_check_seconds, settings.fetch_check_memory_bytes) == (7, 1 << 30)
+    policy = fetch_policy(settings)
+    assert [str(network) for network in policy.addresses.allow] == ["10.0.0.0/8", "2001:db8::1/128"]
+    assert policy.addresses.deny == ()
+    assert policy.proxies == Proxies(
+        http="http://proxy.example:3128",
+        https="http://[2001:db8::2]:3128",
+        no_proxy=("*.example", "10.0.0.0/8"),
+    )
     assert (settings.api_qps, settings.api_burst) == (1, 2)
     assert (settings.probe_seconds, settings.retry_base_seconds) == (60, 0.5)
     assert settings.memory_overhead_bytes == 10**12

@@ -55,7 +55,8 @@ def test_the_policy_covers_whatever_the_release_runs_beside_it() -> None:
 
 def test_only_downloads_leave_and_only_to_the_mirrors() -> None:
     spec = policies(VALUE_SETS["restricted"])["goldpool-fetches"]
-    assert spec["podSelector"] == {"matchLabels": {JOB_LABEL: JobKind.FETCH.value}}
+    [talkative] = spec["podSelector"]["matchExpressions"]
+    assert talkative == {"key": JOB_LABEL, "operator": "In", "values": [JobKind.FETCH, JobKind.PROBE]}
     assert spec["policyTypes"] == ["Egress"]
     _, mirrors = spec["egress"]
     assert mirrors == {

@@ -34,6 +34,15 @@ def test_the_end_of_the_path_says_what_is_a_metalink(url: str, metalink: bool) -
     assert told(url=url, metalink=False).metalink is False
 
 
+def test_a_host_is_told_names_and_no_secrets() -> None:
+    given = told(
+        url="https://h/a", secretRef={"name": "login"}, caBundleRef={"name": "our-ca", "key": "root.pem"}
+    )
+    assert (given.secret, given.ca_bundle, given.ca_key) == ("login", "our-ca", "root.pem")
+    assert told(url="https://h/a", caBundleRef={"name": "our-ca"}).ca_key == "ca.crt"
+    assert (told(url="https://h/a").secret, told(url="https://h/a").ca_bundle) == ("", "")
+
+
 def test_a_host_is_told_where_it_stands_and_which_file_is_meant() -> None:
     assert told("de", url="https://h/a.meta4", file="a.qcow2") == Source(
         urls=("https://h/a.meta4",), metalink=True, file="a.qcow2", location="de"

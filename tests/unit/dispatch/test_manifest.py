@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldpool.contracts.operations import Batch, Operation
+from goldpool.contracts.operations import BATCH_ENV, Batch, Fetch, Operation, ProbeSource
 from goldpool.dispatch import manifest, record
 from goldpool.dispatch.alone import kind_of, name_of
 from goldpool.dispatch.record import JobRecord, lane_of, recorded
@@ -101,6 +101,38 @@ def test_only_initialisation_is_root(operation: Operation, user: int, added: lis
 def test_a_probe_cannot_write() -> None:
     mounts = [pod_of(a_job(op))["containers"][0]["volumeMounts"][0] for op in (a_probe(), a_deletion())]
     assert [mount.get("readOnly", False) for mount in mounts] == [True, False]
+
+
+@pytest.mark.parametrize("operation", [a_fetch(), a_source_probe()], ids=["fetch", "probe"])
+def test_a_sources_secret_is_a_file_of_the_job_and_nothing_else_of_it(operation: Fetch | ProbeSource) -> None:
+    source = operation.source.model_copy(
+        update={"secret": "login", "ca_bundle": "our-ca", "ca_key": "root.pem"}
+    )
+    job = a_job(operation.model_copy(update={"source": source}))
+    pod = pod_of(job)
+    [container] = pod["containers"]
+    assert pod["volumes"][-2:] == [
+        {"name": "credentials", "secret": {"secretName": "login", "optional": True}},
+        {
+            "name": "ca",
+            "configMap": {
+                "name": "our-ca",
+                "items": [{"key": "root.pem", "path": "ca.crt"}],
+                "optional": True,
+            },
+        },
+    ]
+    assert container["volumeMounts"][-2:] == [
+        {"name": "credentials", "mountPath": "/source/credentials", "readOnly": True},
+        {"name": "ca", "mountPath": "/source/ca", "readOnly": True},
+    ]
+    assert [entry["name"] for entry in container["env"]] == [BATCH_ENV]
+    assert not {"envFrom", "args"} & container.keys()
+
+
+def test_a_job_without_a_source_mounts_no_secret() -> None:
+    for operation in (a_fetch(), a_source_probe(), a_blank(), an_initialization(), a_probe()):
+        assert not [v for v in pod_of(a_job(operation))["volumes"] if {"secret", "configMap"} & v.keys()]
 
 
 def test_a_transfer_has_its_own_time_on_top() -> None:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 
 from goldpool.api.conditions import ConditionType, is_true
 from goldpool.api.parent import Parent, ParentState
-from goldpool.contracts.operations import FetchPolicy
 from goldpool.controllers.backing import executing_host, mount_of
+from goldpool.controllers.fetch_policy import fetch_policy
 from goldpool.controllers.naming import LABEL_LOCATION, PARENTS_ANNOTATION, OperationIds, source_hash
 from goldpool.controllers.parent.observed import Observed
 from goldpool.controllers.parent.plan import plan
@@ -36,6 +36,7 @@ class ParentController:
     def __init__(self, world: World, *, jitter: Callable[[], float] = random.random) -> None:
         self._world = world
         self._jitter = jitter
+        self._policy = fetch_policy(world.settings)
 
     async def gather(self, key: Key) -> Observed | None:
         world = self._world
@@ -80,19 +81,7 @@ class ParentController:
             prepared=is_prepared(parent, template),
             copies=tuple(world.parents_of_template(spec.template)),
             volumes=tuple(volumes),
-            policy=FetchPolicy(
-                attempts=settings.fetch_attempts,
-                connect_seconds=settings.fetch_connect_seconds,
-                idle_seconds=settings.fetch_idle_seconds,
-                total_seconds=settings.fetch_total_seconds,
-                max_bytes=settings.fetch_max_bytes,
-                max_virtual_bytes=settings.fetch_max_virtual_bytes,
-                check_cpu_seconds=settings.fetch_check_cpu_seconds,
-                check_memory_bytes=settings.fetch_check_memory_bytes,
-                check_seconds=settings.fetch_check_seconds,
-                max_amplification=settings.fetch_max_amplification,
-                max_window_bytes=settings.fetch_max_window_bytes,
-            ),
+            policy=self._policy,
             base_seconds=settings.retry_base_seconds,
             cap_seconds=settings.retry_cap_seconds,
             jitter=self._jitter(),
