@@ -14,7 +14,7 @@ import structlog
 
 from goldpool import __version__
 from goldpool.controllers.census import Census
-from goldpool.controllers.landscape import Bind, Landscape
+from goldpool.controllers.landscape import Bind, Landscape, Reserve
 from goldpool.controllers.leaving import Leaving
 from goldpool.controllers.milestones import Milestones
 from goldpool.controllers.naming import LABEL_MANAGED, MANAGED_BY
@@ -105,6 +105,7 @@ def register(engine: Engine, world: World) -> Landscape:
     engine.register_executor(Ask, world.dispatcher.ask)
     engine.register_executor(Settle, world.dispatcher.settle)
     engine.register_executor(Bind, bind)
+    engine.register_executor(Reserve, landscape.reserve)
     engine.before_work(world.dispatcher.rebuild)
     return landscape
 

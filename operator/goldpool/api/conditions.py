@@ -66,6 +66,8 @@ class Reason(StrEnum):
     TEMPLATE_NOT_FOUND = "TemplateNotFound"
     TEMPLATE_FAILED = "TemplateFailed"
     TEMPLATE_DELETING = "TemplateDeleting"
+    TEMPLATE_IS_ISO = "TemplateIsISO"
+    TEMPLATE_IS_NO_ISO = "TemplateIsNoISO"
     IMAGE_STORE_REQUIRED = "ImageStoreRequired"
     PARENT_FAILED = "ParentFailed"
     FETCH_FAILED = "FetchFailed"
@@ -132,6 +134,8 @@ EXPLANATIONS: Final[dict[Reason, str]] = {
     Reason.TEMPLATE_NOT_FOUND: "There is no template of that name.",
     Reason.TEMPLATE_FAILED: "The template's source is wrong; see the template.",
     Reason.TEMPLATE_DELETING: "The template is being deleted.",
+    Reason.TEMPLATE_IS_ISO: "An ISO cannot be made a disk of: name it in a machine's spec.iso, beside an empty root disk.",
+    Reason.TEMPLATE_IS_NO_ISO: "spec.iso names a template of another format; only format iso goes into the CD drive.",
     Reason.IMAGE_STORE_REQUIRED: "directDownload is false, and image stores are not there yet: set it to true.",
     Reason.PARENT_FAILED: "The template could not be fetched to that location.",
     Reason.FETCH_FAILED: "Every attempt over every mirror failed.",

@@ -83,7 +83,7 @@ class ParentStatus(ApiModel):
     virtual_size: Bytes | None = Field(default=None, description="Size of the disk a guest sees.")
     source: SourceFacts | None = Field(default=None, description="What the server said of what it served.")
     published_time: Time | None = Field(default=None, description="When the copy was published.")
-    children: int | None = Field(default=None, description="Volumes that depend on this copy.")
+    children: int | None = Field(default=None, description="Volumes and machines that depend on this copy.")
     unused_since: Time | None = Field(default=None, description="Since when nobody needs the copy.")
     blockers: Blockers = Field(default=[], description="Who holds up the removal.")
     blockers_total: int | None = Field(default=None, description="How many users hold up the removal.")

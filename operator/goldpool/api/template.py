@@ -25,6 +25,7 @@ from goldpool.api.source import Refetch, SourceStatus
 class TemplateFormat(StrEnum):
     QCOW2 = "qcow2"
     RAW = "raw"
+    ISO = "iso"
 
 
 METALINK_URL_PATTERN = r"^[^?#]*\.([mM][eE][tT][aA]4|[mM][eE][tT][aA][lL][iI][nN][kK])([?#].*)?$"
@@ -152,7 +153,8 @@ class TemplateSpec(ApiModel):
         description="Whether hosts download the image themselves. False needs an image store, which is not there yet.",
     )
     format: TemplateFormat = Field(
-        description="Format of the image. It is declared, never guessed. Frozen once fetched."
+        description="Format of the image: qcow2 or raw for disks, iso for a CD that machines name in spec.iso. It is "
+        "declared, never guessed. Frozen once fetched."
     )
     source: Source = Field(description="Where the bytes come from. Frozen once fetched.")
     checksum: Annotated[str, StringConstraints(max_length=160, pattern=CHECKSUM_PATTERN)] | None = Field(
@@ -173,7 +175,9 @@ class PoolRef(ApiModel):
     superseded: int = Field(default=0, description="Copies of an earlier revision, kept for their children.")
     fetching: int = Field(default=0, description="Locations where a copy is being fetched.")
     failed: int = Field(default=0, description="Locations where fetching failed.")
-    children: int = Field(default=0, description="Volumes whose parent is on this pool.")
+    children: int = Field(
+        default=0, description="Volumes whose parent is on this pool, and machines whose ISO is."
+    )
     digest: str = Field(
         default="", description="sha256 of the copies; of an earlier revision while there is no other."
     )
@@ -209,7 +213,9 @@ class TemplateStatus(ApiModel):
     size: Bytes | None = Field(default=None, description="Size of the image's file.")
     virtual_size: Bytes | None = Field(default=None, description="Size of the disk a guest sees.")
     copies: str | None = Field(default=None, description="Ready copies of those wanted, like 2/3.")
-    children: int | None = Field(default=None, description="Volumes that depend on a copy.")
+    children: int | None = Field(
+        default=None, description="Volumes, and machines that have the ISO inserted, that depend on a copy."
+    )
     pool_refs: Annotated[list[PoolRef], ListMap(("pool",)), Field(max_length=64)] = Field(
         default=[], description="The template's copies, per pool."
     )

@@ -37,12 +37,16 @@ class GoldenPolicy(StrEnum):
 
 
 class RootVolume(ApiModel):
-    """The disk the machine boots from: made for it, or one that exists."""
+    """The disk the machine boots from: made for it, from a template or empty, or one that exists."""
 
     rules: ClassVar = (
         Rule(
-            "has(self.templateRef) != has(self.volumeRef)",
-            "spec.rootVolume: set exactly one of templateRef and volumeRef",
+            "!(has(self.templateRef) && has(self.volumeRef))",
+            "spec.rootVolume: set at most one of templateRef and volumeRef",
+        ),
+        Rule(
+            "has(self.templateRef) || has(self.volumeRef) || has(self.size)",
+            "spec.rootVolume: set templateRef or volumeRef; an empty disk, for spec.iso to install on, needs a size",
         ),
         Rule(
             "!has(self.volumeRef) || !has(self.size)",
@@ -51,10 +55,14 @@ class RootVolume(ApiModel):
         positive("size", "spec.rootVolume.size", optional=True),
     )
 
-    template_ref: TemplateRef | None = Field(default=None, description="The template to boot from.")
+    template_ref: TemplateRef | None = Field(
+        default=None,
+        description="The template to boot from. Without it and volumeRef the disk is made empty.",
+    )
     volume_ref: VolumeRef | None = Field(default=None, description="An existing Volume to boot from.")
     size: Bytes | None = Field(
-        default=None, description="Size of the disk; default: the template's virtual size."
+        default=None,
+        description="Size of the disk; default: the template's virtual size. An empty disk needs one.",
     )
     pool_tags: Tags = Field(default=[], description="Tags that the root disk's pool must all carry.")
     iops: Annotated[int, Field(ge=1)] | None = Field(
@@ -63,6 +71,12 @@ class RootVolume(ApiModel):
     reclaim_policy: ReclaimPolicy = Field(
         default=ReclaimPolicy.DELETE, description="Whether the root volume made for the machine goes with it."
     )
+
+
+class Iso(ApiModel):
+    """A CD-ROM in the machine's drive, read-only."""
+
+    template_ref: TemplateRef = Field(description="The template, of format iso.")
 
 
 class AttachedVolume(ApiModel):
@@ -86,6 +100,12 @@ class VirtualMachineSpec(ApiModel):
     cpus: Annotated[int, Field(ge=1, le=256)] = Field(default=1, description="Virtual CPUs.")
     memory: Bytes = Field(description="Memory of the guest; guaranteed to it.")
     root_volume: RootVolume = Field(description="The disk the machine boots from.")
+    iso: Iso | None = Field(
+        default=None,
+        description="An installer or driver CD, inserted at the next start. It is tried after the root disk, so an empty "
+        "disk boots the installer, and an installed one itself. Remove it when it is not needed any more: what the machine "
+        "names stays fetched.",
+    )
     volumes: Annotated[list[AttachedVolume], ListMap(("name",)), Field(max_length=16)] = Field(
         default=[], description="Further disks, attached at start."
     )
@@ -124,6 +144,17 @@ class PodRef(ApiModel):
     namespace: str = Field(description="Namespace of the pod.")
     name: str = Field(description="Name of the pod.")
     uid: str = Field(default="", description="UID of the pod.")
+
+
+class InsertedIso(ApiModel):
+    """The copy of an ISO that the machine reads, or will read when it is there."""
+
+    template: str = Field(description="The template.")
+    pool: str = Field(description="Pool of the copy.")
+    host: str = Field(default="", description="Host of the copy; empty on a Shared pool.")
+    location: str = Field(description="StorageLocation of the copy.")
+    parent: str | None = Field(default=None, description="The Parent, once it is there.")
+    revision: str | None = Field(default=None, description="Revision of the parent.")
 
 
 class Avoided(ApiModel):
@@ -165,6 +196,10 @@ class VirtualMachineStatus(ApiModel):
         default=None,
         description="Ordinary pool of the root volume's parent, where no golden pool could serve.",
     )
+    iso: InsertedIso | None = Field(
+        default=None,
+        description="The ISO of the current start, or of the next one. It changes only while the machine is stopped.",
+    )
     avoid: Annotated[list[Avoided], ListMap(("location",)), Field(max_length=64)] = Field(
         default=[], description="Places that planning skips because they failed this machine."
     )
@@ -201,6 +236,7 @@ class VirtualMachine(Kind):
             Column("Host", ".status.host"),
             Column("Root pool", ".status.rootPool"),
             Column("Golden pool", ".status.goldenPool"),
+            Column("ISO", ".status.iso.template", priority=1),
             Column("Ready", '.status.conditions[?(@.type=="Ready")].status', priority=1),
             Column("Message", '.status.conditions[?(@.type=="Ready")].message', priority=1),
             Column("Age", ".metadata.creationTimestamp", "date"),

@@ -16,12 +16,12 @@ from goldpool.engine.plan import Patch
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, KubeApi, Obj, Resource
 from goldpool.planning.allocators import ALLOCATORS
-from goldpool.planning.ledger import Promised
+from goldpool.planning.ledger import Promised, Spot
 from goldpool.planning.placement import DiskPlacement, MachineWish, Placement, Unplaceable
 from goldpool.planning.planner import Planner
-from goldpool.planning.snapshot import avoid_of, node_view, seed_of
+from goldpool.planning.snapshot import avoid_of, iso_spot, medium_wish, node_view, seed_of
 
-_READ = (r.STORAGE_POOL, r.STORAGE_LOCATION, r.NODE, r.TEMPLATE, r.PARENT, r.VOLUME)
+_READ = (r.STORAGE_POOL, r.STORAGE_LOCATION, r.NODE, r.TEMPLATE, r.PARENT, r.VOLUME, r.VIRTUAL_MACHINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,15 @@ class Bind:
         return cls(volume, volume.model_copy(update={"spec": spec}), patch)
 
 
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Effect: count the place of a machine's ISO from now on. The status that names the place is written by the same pass,
+    over this very version of the machine."""
+
+    machine: VirtualMachine
+    spot: Spot
+
+
 class Landscape:
     """Plans over the cache. One plan at a time: it is made without an await, and a binding is counted before its write
     is awaited, so that two plans never promise the same bytes.
@@ -62,6 +71,7 @@ class Landscape:
     def __init__(self, world: World) -> None:
         self._world = world
         self._assumed: dict[Key, Volume] = {}
+        self._reserved: dict[Key, Reserve] = {}
         self._planner = Planner(ALLOCATORS[world.settings.allocator])
         self._changed: dict[tuple[Resource, Key], None] = {}
         for resource in _READ:
@@ -69,8 +79,15 @@ class Landscape:
         world.cache.add_listener(self._note)
 
     def _note(self, change: Change) -> None:
+        if change.resource is r.VIRTUAL_MACHINE and not self._of_iso(change):
+            return
         if change.resource in _READ:
             self._changed[change.resource, change.key] = None
+
+    def _of_iso(self, change: Change) -> bool:
+        """Machines write their status often, and few of them have an ISO."""
+        told = [(obj.get("status") or {}).get("iso") for obj in (change.old, change.new) if obj is not None]
+        return any(told) or change.key in self._reserved
 
     # -- assumptions
 
@@ -81,6 +98,13 @@ class Landscape:
     def forget(self, bind: Bind) -> None:
         self._assumed.pop(_key(bind), None)
         self._changed[r.VOLUME, _key(bind)] = None
+
+    async def reserve(self, effect: Reserve) -> None:
+        """Until the machine changes: then its status says where its ISO is, or the pass lost a race and plans again."""
+        metadata = effect.machine.metadata
+        key = Key("VirtualMachine", metadata.namespace, metadata.name)
+        self._reserved[key] = effect
+        self._changed[r.VIRTUAL_MACHINE, key] = None
 
     async def execute(self, kube: KubeApi, bind: Bind) -> Obj:
         """The binding is the reservation: counted first, taken back if the write fails."""
@@ -103,12 +127,17 @@ class Landscape:
         bound: Mapping[str, Volume],
         *,
         avoid: Iterable[Avoided],
+        iso: Template | None = None,
     ) -> Placement | Unplaceable:
-        """Volumes by the disks' names in the machine. The first of ``unbound`` chooses the host."""
+        """Volumes by the disks' names in the machine. The first of ``unbound`` chooses the host. ``iso``: the template for
+        the CD drive, if that needs a place."""
         planner = self._fresh()
         namespace = machine.metadata.namespace
         wish = MachineWish(
-            disks=tuple(planner.wish(name, v) for name, v in unbound.items()),
+            disks=(
+                *(planner.wish(name, v) for name, v in unbound.items()),
+                *((medium_wish(iso),) if iso is not None else ()),
+            ),
             bound=tuple(planner.bound(name, v) for name, v in bound.items()),
             node_selector=machine.spec.node_selector,
             avoid=avoid_of(avoid),
@@ -159,11 +188,22 @@ class Landscape:
                 planner.put_template(name, self._as(Template, obj))
             case r.PARENT:
                 planner.put_parent(name, self._as(Parent, obj))
+            case r.VIRTUAL_MACHINE:
+                planner.put_machine((key.namespace, name), self._spot_of(key, self._as(VirtualMachine, obj)))
             case r.VOLUME:
                 planner.put_volume((key.namespace, name), self._assumed_of(key, self._as(Volume, obj)))
 
     def _as(self, model: type[KindT], obj: Obj | None) -> KindT | None:
         return None if obj is None else self._world.read(model, obj)
+
+    def _spot_of(self, key: Key, machine: VirtualMachine | None) -> Spot | None:
+        reserved = self._reserved.get(key)
+        if reserved is not None and machine is not None:
+            was, now = reserved.machine.metadata, machine.metadata
+            if (was.uid, was.resource_version) == (now.uid, now.resource_version):
+                return reserved.spot
+        self._reserved.pop(key, None)
+        return iso_spot(machine) if machine is not None else None
 
     def _assumed_of(self, key: Key, volume: Volume | None) -> Volume | None:
         """The volume as it will be once our own write is observed."""

@@ -11,7 +11,7 @@ from goldpool.kube import resources as r
 from goldpool.kube.cache import Cache
 from goldpool.kube.port import Change, Key, KubeApi, NotFound, Obj, Resource
 
-_WITNESSES: Final = {r.PARENT: (r.VOLUME, r.TEMPLATE)}
+_WITNESSES: Final = {r.PARENT: (r.VOLUME, r.VIRTUAL_MACHINE, r.TEMPLATE)}
 """Whose objects say that something is still needed. Without the kind nobody says so, which proves nothing."""
 
 _AGAIN_SECONDS: Final = 10.0

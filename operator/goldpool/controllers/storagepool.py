@@ -15,8 +15,8 @@ from goldpool.api.storagepool import PoolState, Scope, StoragePool, StoragePoolS
 from goldpool.api.volume import Volume
 from goldpool.controllers.backing import nfs_claim_name
 from goldpool.controllers.naming import FINALIZER, LABEL_MANAGED, MANAGED_BY
-from goldpool.controllers.verdict import Verdict, blocked, busy, conditions, good, named, stalled
-from goldpool.controllers.world import World, differs, going, readiness, soon_if_well
+from goldpool.controllers.verdict import Verdict, blocked, busy, conditions, good, named, stalled, ways_out
+from goldpool.controllers.world import World, differs, going, iso_of, iso_stake, readiness, soon_if_well
 from goldpool.engine.plan import AddFinalizer, Create, Delete, EventKind, Plan, Record, RemoveFinalizer, Soon
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, Obj
@@ -68,10 +68,12 @@ class StoragePoolController:
         pool = world.read(StoragePool, raw)
         name = pool.metadata.name
         placed, above = world.volumes_in(name), world.volumes_with_parent_in(name)
-        users = users_of_pool(name, (*placed, *above) if pool.deleting else ())
+        users = Users((), 0)
+        if pool.deleting:
+            users = users_of_pool(name, (*placed, *above), world.machines_with_iso_in(name))
         if pool.deleting and not users:
             # Releasing the finalizer is destructive, so it never rests on the cache alone.
-            users = users_of_pool(name, await world.fresh_volumes())
+            users = users_of_pool(name, await world.fresh_volumes(), await world.fresh_machines())
         parents = world.parents_in(name)
         claim = nfs_claim_name(pool)
         claimed = pool.spec.backend.nfs is None or (
@@ -118,6 +120,9 @@ class StoragePoolController:
                 yield from self._counts(
                     _pools_named(change, ("spec", "placement", "pool"), ("spec", "placement", "parentPool"))
                 )
+            case r.VIRTUAL_MACHINE if differs(change, iso_stake):
+                pools = {iso_of(obj).get("pool", "") for obj in (change.old, change.new) if obj} - {""}
+                yield from self._counts(Key("StoragePool", "", pool) for pool in pools)
             case r.NODE:
                 # Heartbeats come every few seconds and change nothing that a pool looks at.
                 if differs(change, lambda node: node["metadata"].get("labels")):
@@ -299,7 +304,7 @@ def _removal(o: Observed) -> Plan:
     if FINALIZER not in o.pool.metadata.finalizers:
         return Plan()
     if o.users:
-        sentence = f"{o.users.total} volume(s) use the pool: {named(o.users)}; delete them or their machines"
+        sentence = f"{o.users.total} user(s) of the pool: {named(o.users)}; {ways_out(o.users)}"
         return Plan(
             effects=(Record(o.raw, EventKind.WARNING, Reason.DELETION_BLOCKED, "Delete", sentence),),
             status=_status(o, blocked(sentence)),

@@ -58,6 +58,16 @@ def named(users: Users) -> str:
     return ", ".join(first) + more
 
 
+def ways_out(users: Users) -> str:
+    """How a person lets go of what is used, for the end of a sentence."""
+    kinds = {b.kind for b in users.blockers}
+    machines = ["remove spec.iso from the machines, and restart those that run"]
+    volumes = ["delete the volumes or their machines"]
+    return "; ".join(
+        [*(volumes if kinds != {"VirtualMachine"} else []), *(machines if "VirtualMachine" in kinds else [])]
+    )
+
+
 def conditions(
     verdict: Verdict, *, previous: Sequence[Condition], generation: int, now: datetime
 ) -> list[Condition]:

@@ -44,6 +44,8 @@ BY_HOST: Final = "host"
 BY_VOLUME: Final = "volume"
 BY_MACHINE: Final = "machine"
 BY_HOLDER: Final = "holder"
+BY_ISO: Final = "iso"
+BY_ISO_POOL: Final = "isoPool"
 
 
 class World:
@@ -151,6 +153,13 @@ class World:
     def volumes_with_parent_in(self, pool: str) -> list[Volume]:
         return self._many(Volume, r.VOLUME, BY_PARENT_POOL, pool)
 
+    def machines_with_iso(self, template: str) -> list[VirtualMachine]:
+        """Those that have a place for the template as their ISO."""
+        return self._many(VirtualMachine, r.VIRTUAL_MACHINE, BY_ISO, template)
+
+    def machines_with_iso_in(self, pool: str) -> list[VirtualMachine]:
+        return self._many(VirtualMachine, r.VIRTUAL_MACHINE, BY_ISO_POOL, pool)
+
     def _one(self, model: type[KindT], resource: Resource, name: str, namespace: str = "") -> KindT | None:
         obj = self.cache.get(resource, name, namespace)
         return None if obj is None else self.read(model, obj)
@@ -177,6 +186,9 @@ class World:
 
     async def fresh_volumes(self) -> list[Volume]:
         return [Volume.read(o) for o in await self.kube.list(r.VOLUME)]
+
+    async def fresh_machines(self) -> list[VirtualMachine]:
+        return [VirtualMachine.read(o) for o in await self.kube.list(r.VIRTUAL_MACHINE)]
 
     async def fresh_parents(self, template_uid: str) -> list[Parent]:
         found = await self.kube.list(r.PARENT, labels=f"goldpool.io/template-uid={template_uid}")
@@ -228,9 +240,9 @@ def register_indices(cache: Cache) -> None:
     cache.add_index(r.VOLUME, BY_MACHINE, machine_of_volume)
     cache.add_index(r.POD, BY_MACHINE, machine_of_pod)
     cache.add_index(r.LEASE, BY_HOLDER, lambda o: _text(o, "metadata", "annotations", "goldpool.io/holder"))
-    cache.add_index(
-        r.VIRTUAL_MACHINE, BY_TEMPLATE, lambda o: _text(o, "spec", "rootVolume", "templateRef", "name")
-    )
+    cache.add_index(r.VIRTUAL_MACHINE, BY_TEMPLATE, templates_named_by)
+    cache.add_index(r.VIRTUAL_MACHINE, BY_ISO, lambda o: _text(o, "status", "iso", "template"))
+    cache.add_index(r.VIRTUAL_MACHINE, BY_ISO_POOL, lambda o: _text(o, "status", "iso", "pool"))
 
 
 def root_volume_name(machine: Obj) -> str:
@@ -245,6 +257,23 @@ def volumes_named_by(machine: Obj) -> Iterable[str]:
     yield f"{namespace}/{root_volume_name(machine)}"
     for attached in machine["spec"].get("volumes", ()):
         yield f"{namespace}/{attached['volumeRef']['name']}"
+
+
+def templates_named_by(machine: Obj) -> Iterable[str]:
+    """Of a raw VirtualMachine: the template it boots from, and that of its ISO."""
+    yield from _text(machine, "spec", "rootVolume", "templateRef", "name")
+    yield from _text(machine, "spec", "iso", "templateRef", "name")
+
+
+def iso_of(machine: Obj) -> dict[str, str]:
+    """``status.iso`` of a raw VirtualMachine; empty when it has none."""
+    found: dict[str, str] = (machine.get("status") or {}).get("iso") or {}
+    return found
+
+
+def iso_stake(machine: Obj) -> object:
+    """What a template and its copies read of a machine: its ISO, and that it goes."""
+    return iso_of(machine), going(machine) if iso_of(machine) else None
 
 
 def soon_if_well(key: Key, obj: Obj | None) -> Key | Soon:

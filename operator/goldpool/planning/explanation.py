@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from goldpool.planning.filters import Ask, may_hold_disk, may_hold_parent, reject, where
+from goldpool.planning.filters import Ask, may_hold, may_hold_parent, reject, where
 from goldpool.planning.rejections import Rejection, RejectionReason, Unplaceable
 from goldpool.planning.search import Candidates
-from goldpool.planning.views import LocationView
+from goldpool.planning.views import LocationView, called
 
 
 def no_host(objections: Mapping[str, Rejection]) -> Unplaceable:
@@ -26,7 +26,7 @@ def explain(
 
 
 def _about(ask: Ask, locations: list[LocationView]) -> Unplaceable:
-    concerned = [loc for loc in locations if may_hold_disk(loc) or may_hold_parent(loc, ask)]
+    concerned = [loc for loc in locations if may_hold(loc, ask) or may_hold_parent(loc, ask)]
     rejections = tuple(reject(loc, ask) or _half(loc, ask) for loc in concerned)
     return Unplaceable(rejections, disk=ask.disk.name)
 
@@ -44,7 +44,7 @@ def _half(location: LocationView, ask: Ask) -> Rejection:
 def _apart(candidates: Candidates, host: str) -> Rejection:
     for n, ask in enumerate(candidates.asks):
         if not candidates.choices(n, host):
-            detail = f"{host} has no place for disk {ask.disk.name}"
+            detail = f"{host} has no place for {called(ask.disk.name)}"
             return Rejection(host, RejectionReason.NOT_TOGETHER, detail)
     names = ", ".join(ask.disk.name for ask in candidates.asks)
     return Rejection(

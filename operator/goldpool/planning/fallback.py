@@ -12,7 +12,8 @@ from goldpool.planning.views import DiskWish, MachineWish, Placement
 
 
 def beside(wish: MachineWish) -> MachineWish | None:
-    """The wish with every golden parent beside its child; None where that may not be, or would change nothing."""
+    """The wish with every golden parent beside its child, and a golden medium on an ordinary pool; None where that may not
+    be, or would change nothing."""
     if not wish.may_fall_back or not any(map(is_golden, wish.disks)):
         return None
     return replace(wish, disks=tuple(map(_beside, wish.disks)), may_fall_back=False)

@@ -8,7 +8,15 @@ from typing import Final
 from goldpool.api.model import human_bytes
 from goldpool.planning import capacity
 from goldpool.planning.rejections import Rejection, RejectionReason
-from goldpool.planning.views import Avoid, DiskWish, HostView, LocationView, MachineWish, ParentView
+from goldpool.planning.views import (
+    Avoid,
+    DiskWish,
+    HostView,
+    LocationView,
+    MachineWish,
+    ParentView,
+    called,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +217,7 @@ GOLDEN_FILTERS: Final[tuple[Filter, ...]] = (
 
 def reject(location: LocationView, ask: Ask) -> Rejection | None:
     """The first objection to the location: to the disk on an ordinary pool, to its parent on a golden one. Whether a
-    location may hold a disk or a parent at all is not asked here: see ``may_hold_disk`` and ``may_hold_parent``."""
+    location may hold a disk or a parent at all is not asked here: see ``may_hold`` and ``may_hold_parent``."""
     filters = GOLDEN_FILTERS if location.golden else ORDINARY_FILTERS
     for objects in filters:
         if (rejection := objects(location, ask)) is not None:
@@ -231,9 +239,9 @@ def reject_in_reach(location: LocationView, ask: Ask) -> Rejection | None:
     return None
 
 
-def may_hold_disk(location: LocationView) -> bool:
-    """Golden pools hold parents and nothing else."""
-    return not location.golden
+def may_hold(location: LocationView, ask: Ask) -> bool:
+    """Golden pools hold parents and nothing else. A medium is a parent, and lies where its like do."""
+    return may_hold_parent(location, ask) if ask.disk.medium else not location.golden
 
 
 def may_hold_parent(location: LocationView, ask: Ask) -> bool:
@@ -245,10 +253,10 @@ def anchored_elsewhere(host: HostView, ask: HostAsk) -> Rejection | None:
     """A disk whose place is not known now may be anywhere, so no host is right until it is."""
     for anchor in ask.anchors:
         if anchor.location is None:
-            detail = f"the location of disk {anchor.disk} is not known"
+            detail = f"the location of {called(anchor.disk)} is not known"
             return Rejection(host.name, RejectionReason.LOCATION_NOT_READY, detail)
         if host.name not in anchor.location.hosts:
-            detail = f"disk {anchor.disk} needs {where(anchor.location)}, out of reach of {host.name}"
+            detail = f"{called(anchor.disk)} needs {where(anchor.location)}, out of reach of {host.name}"
             return Rejection(host.name, RejectionReason.OUT_OF_REACH, detail)
     return None
 
@@ -297,7 +305,7 @@ def avoided_host(host: HostView, ask: HostAsk) -> Rejection | None:
 def anchor_not_ready(host: HostView, ask: HostAsk) -> Rejection | None:
     for anchor in ask.anchors:
         if anchor.location is not None and not anchor.location.ready:
-            detail = f"disk {anchor.disk} needs {where(anchor.location)}, which is not ready"
+            detail = f"{called(anchor.disk)} needs {where(anchor.location)}, which is not ready"
             return Rejection(host.name, RejectionReason.LOCATION_NOT_READY, detail)
     return None
 

@@ -1,8 +1,8 @@
 """What is promised at each location, kept up to date object by object.
 
 Guarantees after any changes the sums that a new ledger finds in the objects as they are. Keeps a few numbers per object.
-What is promised: bound volumes, parents, and parents that a binding needs and that have no object yet. Objects being
-deleted count until they are gone, because their bytes do.
+What is promised: bound volumes, parents, and parents that a binding or a machine's ISO needs and that have no object yet.
+Objects being deleted count until they are gone, because their bytes do.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
@@ -21,6 +21,8 @@ from goldpool.planning.views import ParentView
 Spot = tuple[str, str]
 """(template, location)"""
 VolumeKey = tuple[str, str]
+"""(namespace, name)"""
+MachineKey = tuple[str, str]
 """(namespace, name)"""
 H = TypeVar("H", bound=Hashable)
 V = TypeVar("V", bound=Hashable)
@@ -103,8 +105,8 @@ class Ledger:
         self._copies: dict[str, _Copy] = {}
         self._charges: dict[Hashable, tuple[tuple[str, Promised], ...]] = {}
         self._sums: dict[str, Promised] = {}
-        self._needs: dict[VolumeKey, Spot] = {}
-        self._needed_by: dict[Spot, set[VolumeKey]] = {}
+        self._needs: dict[Hashable, Spot] = {}
+        self._needed_by: dict[Spot, set[Hashable]] = {}
         self._copies_at: dict[Spot, set[str]] = {}
         self._disks_in: dict[str, dict[str, set[VolumeKey]]] = {}
         self._disks_of: dict[str, set[VolumeKey]] = {}
@@ -241,6 +243,10 @@ class Ledger:
                 self._disks_of.setdefault(found.template, set()).add(key)
         self._recharge(key)
 
+    def put_machine(self, key: MachineKey, iso: Spot | None) -> None:
+        """Where the machine's ISO is, or will be fetched to; None when it has none, or it has no place."""
+        self._need(("machine", *key), iso)
+
     # --- sums
 
     def _recharge(self, key: VolumeKey) -> None:
@@ -252,17 +258,20 @@ class Ledger:
             if disk.template is not None and above is not None:
                 spot = (disk.template, above)
         self._count(key, at)
-        before = self._needs.pop(key, None)
-        if before is not None:
-            _drop(self._needed_by, before, key)
-        if spot is not None:
-            self._needs[key] = spot
-            self._needed_by.setdefault(spot, set()).add(key)
         charge = Promised()
         if disk is not None:
             size = disk.size or self._template(disk.template or "").largest or self.unknown
             charge = Promised(size, disk.iops, 0, 0 if size else 1)
         self._set(key, at, charge)
+        self._need(key, spot)
+
+    def _need(self, owner: Hashable, spot: Spot | None) -> None:
+        before = self._needs.pop(owner, None)
+        if before is not None:
+            _drop(self._needed_by, before, owner)
+        if spot is not None:
+            self._needs[owner] = spot
+            self._needed_by.setdefault(spot, set()).add(owner)
         for changed in {before, spot} - {None}:
             assert changed is not None
             self._charge_need(changed)

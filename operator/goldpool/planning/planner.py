@@ -18,7 +18,7 @@ from goldpool.planning.fallback import planned
 from goldpool.planning.figures import figures
 from goldpool.planning.identity import location_name
 from goldpool.planning.index import Index
-from goldpool.planning.ledger import Ledger, VolumeKey
+from goldpool.planning.ledger import Ledger, MachineKey, Spot, VolumeKey
 from goldpool.planning.placement import (
     MachineWish,
     Placement,
@@ -106,6 +106,10 @@ class Planner:
 
     def put_volume(self, key: VolumeKey, volume: Volume | None) -> None:
         self.ledger.put_volume(key, volume)
+
+    def put_machine(self, key: MachineKey, iso: Spot | None) -> None:
+        """``iso``: as ``snapshot.iso_spot``, or what was promised and is not observed yet."""
+        self.ledger.put_machine(key, iso)
 
     def _name(self, facts: LocationFacts) -> None:
         """Bindings name a pool and a host; the location that stands for them is that of the pool as it is now."""

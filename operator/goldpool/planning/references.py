@@ -29,10 +29,17 @@ class Users:
 
 
 def users_of_parent(
-    parent: Parent, volumes: Iterable[Volume], *, pods: Iterable[str] = (), jobs: Iterable[str] = ()
+    parent: Parent,
+    volumes: Iterable[Volume],
+    machines: Iterable[VirtualMachine] = (),
+    *,
+    pods: Iterable[str] = (),
+    jobs: Iterable[str] = (),
 ) -> Users:
-    """Volumes made from this copy or about to be, and the pods and Jobs that the caller saw using it."""
-    return _users((_volume(v) for v in volumes if uses_parent(v, parent)), pods, jobs)
+    """Volumes made from this copy or about to be, machines that have it in their CD drive or are about to, and the pods
+    and Jobs that the caller saw using it."""
+    inserted = (_machine(m) for m in machines if inserts_parent(m, parent))
+    return _users((*(_volume(v) for v in volumes if uses_parent(v, parent)), *inserted), pods, jobs)
 
 
 def users_of_template(
@@ -43,19 +50,25 @@ def users_of_template(
     pods: Iterable[str] = (),
     jobs: Iterable[str] = (),
 ) -> Users:
-    """Volumes made from the template and machines that name it, whether or not anything was fetched for them yet
-    (CloudStack refuses while non-expunged machines use a template: TemplateManagerImpl)."""
-    machine_users = (_machine(m) for m in machines if boots_from(m) == name)
+    """Volumes made from the template and machines that have a place for it as their ISO, whether or not anything was
+    fetched for them yet (CloudStack refuses while non-expunged machines use a template: TemplateManagerImpl)."""
+    machine_users = (_machine(m) for m in machines if inserted_template(m) == name)
     volume_users = (_volume(v) for v in volumes if template_of(v) == name)
     return _users((*machine_users, *volume_users), pods, jobs)
 
 
 def users_of_pool(
-    name: str, volumes: Iterable[Volume], *, pods: Iterable[str] = (), jobs: Iterable[str] = ()
+    name: str,
+    volumes: Iterable[Volume],
+    machines: Iterable[VirtualMachine] = (),
+    *,
+    pods: Iterable[str] = (),
+    jobs: Iterable[str] = (),
 ) -> Users:
-    """Volumes bound to the pool, and on a golden pool their children elsewhere. Parents do not block: without users
-    they go with the pool (SMI.deletePool); a mere wish for the pool does not block either."""
-    return _users((_volume(v) for v in volumes if uses_pool(v, name)), pods, jobs)
+    """Volumes bound to the pool, on a golden pool their children elsewhere, and machines whose ISO is there. Parents do
+    not block: without users they go with the pool (SMI.deletePool); a mere wish for the pool does not block either."""
+    inserted = (_machine(m) for m in machines if m.status.iso is not None and m.status.iso.pool == name)
+    return _users((*(_volume(v) for v in volumes if uses_pool(v, name)), *inserted), pods, jobs)
 
 
 def users_of_location(
@@ -95,9 +108,19 @@ def template_of(volume: Volume) -> str | None:
     return source.template_ref.name if source and source.template_ref else None
 
 
-def boots_from(machine: VirtualMachine) -> str | None:
-    reference = machine.spec.root_volume.template_ref
-    return reference.name if reference else None
+def inserts_parent(machine: VirtualMachine, parent: Parent) -> bool:
+    """The machine says so, running or not, or has a place where it will say so."""
+    iso = machine.status.iso
+    if iso is None:
+        return False
+    if iso.parent is not None:
+        return iso.parent == parent.metadata.name
+    return (iso.template, iso.location) == (parent.spec.template, parent.spec.location)
+
+
+def inserted_template(machine: VirtualMachine) -> str | None:
+    """Of the ISO that has a place; a machine that only wishes for one holds nothing up."""
+    return machine.status.iso.template if machine.status.iso is not None else None
 
 
 def _status_is_current(volume: Volume) -> bool:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from goldpool.planning.views import called
+
 SENTENCE_LIMIT: Final = 1024
 """A condition's message holds no more (``api.references.Message``)."""
 
@@ -125,7 +127,7 @@ class Unplaceable:
         ``0 of 2 locations fit disk root: 2 are used above their limit (ssd on node-1: 91 % used, limit 85 %)``."""
         number = len(self.rejections)
         noun = self.candidates.removesuffix("s") if number == 1 else self.candidates
-        head = f"0 of {number} {noun} fit" + (f" disk {self.disk}" if self.disk else "")
+        head = f"0 of {number} {noun} fit" + (f" {called(self.disk)}" if self.disk else "")
         head += ", nor with the parent beside the disk" if self.fallback else ""
         parts = [_part(*count) for count in self.counts()]
         text = f"{head}: {', '.join(parts)}" if parts else f"{head}: there is none to choose from"

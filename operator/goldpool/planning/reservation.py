@@ -60,12 +60,13 @@ def charge(
     unknown_parent_bytes: int,
 ) -> None:
     """Take one disk, and its parent where it has none yet, from ``locations`` and add to ``parents``, in place."""
-    locations[placed.location] = capacity.reserve(
-        locations[placed.location],
-        allocated=disk.size_bytes,
-        iops=disk.iops,
-        unsized=0 if disk.size_bytes else 1,
-    )
+    if not disk.medium:
+        locations[placed.location] = capacity.reserve(
+            locations[placed.location],
+            allocated=disk.size_bytes,
+            iops=disk.iops,
+            unsized=0 if disk.size_bytes else 1,
+        )
     if disk.template is None or placed.parent_location is None:
         return
     place = (disk.template.name, placed.parent_location)

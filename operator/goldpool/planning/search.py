@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from goldpool.planning import capacity
 from goldpool.planning.allocators import Allocator, Key, Offer
-from goldpool.planning.filters import Ask, may_hold_disk, may_hold_parent, reject
-from goldpool.planning.lot import drawn, point, salt
-from goldpool.planning.reservation import charge, rank
+from goldpool.planning.filters import Ask, may_hold, may_hold_parent, reject
+from goldpool.planning.lot import salt
+from goldpool.planning.offers import by_pool_and_host, medium_order, offer_of
+from goldpool.planning.reservation import charge
 from goldpool.planning.views import DiskPlacement, DiskWish, LocationView, MachineWish, ParentView
 
 Parents = ChainMap[tuple[str, str], ParentView]
@@ -113,11 +113,11 @@ class Candidates:
         """Every place the host reaches for the disk alone, the best first."""
         ask, fits = self.asks[disk], self._fits[disk]
         reached = [i for i in self._reach.get(host, ()) if i in fits]
-        ordinary = [i for i in reached if may_hold_disk(self.locations[i])]
+        places = [i for i in reached if may_hold(self.locations[i], ask)]
         golden: list[int | None] = [None]
-        if ask.golden:
-            golden = [i for i in reached if not may_hold_disk(self.locations[i])]
-        found = [self._choice(ask, i, g) for i in ordinary for g in golden]
+        if ask.golden and not ask.disk.medium:
+            golden = [i for i in reached if not may_hold(self.locations[i], ask)]
+        found = [self._choice(ask, i, g) for i in places for g in golden]
         return sorted(found, key=lambda choice: choice.order)
 
     @property
@@ -136,17 +136,10 @@ class Candidates:
         at: LocationView | None = None
         if ask.disk.template is not None:
             at = location if golden is None else self.locations[golden]
-        host = location.host if at is None or not location.shared else at.host
-        offer = Offer(
-            promised_free_percent=capacity.promised_free_percent(location),
-            unsized=location.unsized,
-            free_percent=capacity.free_percent(location),
-            parent_rank=0 if at is None else rank(ask.parent_at(at)),
-            parent_free_percent=0 if at is None else capacity.promised_free_percent(at),
-            namespace_volumes=self._wish.namespace_volumes.get(location.name, 0),
-            name_rank=index,
-            shuffled=tuple(drawn(point(n), self._salt) for n in (host, location.pool, at.pool if at else "")),
-        )
+        counted = self._wish.namespace_volumes.get(location.name, 0)
+        offer = offer_of(ask, location, at, counted=counted, number=index, seed_salt=self._salt)
+        if ask.disk.medium:
+            return Choice(medium_order(ask, location, offer, self._allocator), location, at, offer)
         order = (self._allocator(offer), location.name, "" if at is None else at.name)
         return Choice(order, location, at, offer)
 
@@ -181,10 +174,5 @@ class Candidates:
         return extend((), {}, ChainMap({}, self._parents))
 
 
-def by_pool_and_host(location: LocationView) -> tuple[str, str, str]:
-    """The order of ``firstfit``."""
-    return location.pool, location.host, location.name
-
-
 def _concerns(location: LocationView, ask: Ask) -> bool:
-    return may_hold_disk(location) or may_hold_parent(location, ask)
+    return may_hold(location, ask) or may_hold_parent(location, ask)

@@ -9,12 +9,12 @@ from goldpool.api.conditions import ConditionType, is_true
 from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import PoolState, Scope, StoragePool, Toleration
 from goldpool.api.template import Template
-from goldpool.api.virtualmachine import Avoided
+from goldpool.api.virtualmachine import Avoided, VirtualMachine
 from goldpool.api.volume import Volume
 from goldpool.planning.identity import digest
-from goldpool.planning.ledger import Promised
+from goldpool.planning.ledger import Promised, Spot
 from goldpool.planning.references import template_of
-from goldpool.planning.views import Avoid, DiskWish, HostView, LocationView, TemplateView
+from goldpool.planning.views import ISO, Avoid, DiskWish, HostView, LocationView, TemplateView
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,19 +144,32 @@ def disk_wish(name: str, volume: Volume, template: Template | None, unknown_byte
         size_bytes=volume.spec.size or known or unknown_bytes,
         tags=frozenset(volume.spec.pool_tags),
         iops=volume.spec.iops or 0,
-        template=TemplateView(
-            name=template_of(volume) or "",
-            golden=template.spec.golden,
-            file_bytes=template.status.size,
-            virtual_bytes=template.status.virtual_size,
-        )
-        if template is not None
-        else None,
+        template=_template_view(template_of(volume) or "", template) if template is not None else None,
         # After a first binding the fields are the last plan's, no longer anybody's wish.
         pool=wish.pool if wish and fresh else None,
         host=(wish.host or None) if wish and fresh else None,
         parent_pool=wish.parent_pool if wish and fresh else None,
     )
+
+
+def medium_wish(template: Template) -> DiskWish:
+    """For the machine's CD drive."""
+    return DiskWish(ISO, 0, template=_template_view(template.metadata.name, template), medium=True)
+
+
+def _template_view(name: str, template: Template) -> TemplateView:
+    return TemplateView(
+        name=name,
+        golden=template.spec.golden,
+        file_bytes=template.status.size,
+        virtual_bytes=template.status.virtual_size,
+    )
+
+
+def iso_spot(machine: VirtualMachine) -> Spot | None:
+    """Where the machine's ISO is, or will be fetched to."""
+    iso = machine.status.iso
+    return (iso.template, iso.location) if iso is not None else None
 
 
 def avoid_of(avoided: Iterable[Avoided]) -> Avoid:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from goldpool.planning.figures import figures
-from goldpool.planning.filters import Ask, may_hold_disk, may_hold_parent, reject, where
+from goldpool.planning.filters import Ask, may_hold, may_hold_parent, reject, where
 from goldpool.planning.placement import RejectionReason
 from goldpool.planning.search import Candidates, Choice
 from goldpool.planning.views import LocationView
@@ -67,12 +67,12 @@ def _fits(choice: Choice, number: int) -> Standing:
 def _rejected(candidates: Candidates, ask: Ask, fitting: set[tuple[str, str]]) -> Iterator[Standing]:
     golden = [x for x in candidates.locations if ask.golden and may_hold_parent(x, ask)]
     for location in candidates.locations:
-        if not may_hold_disk(location):
+        if not may_hold(location, ask):
             continue
         if (rejection := reject(location, ask)) is not None:
             yield _lost(location, None, rejection.reason, rejection.detail)
             continue
-        if not ask.golden:
+        if not ask.golden or ask.disk.medium:
             continue
         hosts = location.hosts & ask.hosts
         above = [x for x in golden if not x.hosts.isdisjoint(location.hosts)]

@@ -6,6 +6,10 @@ excludes a candidate: it passes the filter that asks for it and ranks last.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
+
+ISO: Final = "ISO"
+"""What a plan calls the medium in a machine's CD drive, among its disks: no volume can have this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,14 @@ class DiskWish:
     pool: str | None = None
     host: str | None = None
     parent_pool: str | None = None
+    medium: bool = False
+    """Nothing but its template's parent, which the machine reads as it is: an ISO. It takes no bytes, tags or IOPS of its
+    own, and its location is its parent's."""
+
+
+def called(disk: str) -> str:
+    """A disk in a sentence."""
+    return "the ISO" if disk == ISO else f"disk {disk}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +121,8 @@ class Avoid:
 
 @dataclass(frozen=True, slots=True)
 class MachineWish:
-    """Everything one plan decides at once. The first disk is the root disk: its rank chooses the host."""
+    """Everything one plan decides at once. The first disk is the root disk: its rank chooses the host. A medium comes
+    last."""
 
     disks: tuple[DiskWish, ...]
     bound: tuple[BoundDisk, ...] = ()
@@ -138,6 +151,9 @@ class DiskPlacement:
     """The template is golden, but its parent is not on a golden pool."""
 
 
+_FALLBACK: Final = (" with its parent beside it as a fallback", " as a fallback")
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Places for all disks, and the hosts (sorted) the machine may run on: one when pinned, else every feasible one."""
@@ -152,6 +168,6 @@ class Placement:
         return ", ".join(
             f"{d.disk} in {d.pool}"
             + (f" over {d.parent_pool}" if d.parent_pool not in {None, d.pool} else "")
-            + (" with its parent beside it as a fallback" if d.fallback else "")
+            + (_FALLBACK[d.disk == ISO] if d.fallback else "")
             for d in self.disks
         )

@@ -17,6 +17,7 @@ from goldpool.planning.allocators import Allocator, firstfit, random, userdisper
 from goldpool.planning.filters import Ask, reject_in_reach
 from goldpool.planning.index import ANYWHERE, UNLIMITED, Group, Index, Slot
 from goldpool.planning.lot import POSITION, draw_all, drawn, point, salt
+from goldpool.planning.medium import pairs_of
 from goldpool.planning.reservation import charge, rank
 from goldpool.planning.search import Parents, disk_placement
 from goldpool.planning.views import DiskWish, LocationView, MachineWish, Placement
@@ -109,6 +110,11 @@ class _Disk:
     def pairs(self, hosts: int) -> Iterator[Pair]:
         if not hosts:
             return iter(())
+        if self.wish.medium:
+            return pairs_of(
+                self.ask, self._index, hosts,
+                volumes=self._volumes, seed_salt=self._salt, allocator=self._allocator,
+            )  # fmt: skip
         slots = {
             slot
             for slot in self._index.ordinary

@@ -7,9 +7,10 @@ import pytest
 
 from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import StoragePool, Toleration
+from goldpool.api.template import Template
 from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.api.volume import Volume
-from goldpool.controllers.landscape import Bind, Landscape
+from goldpool.controllers.landscape import Bind, Landscape, Reserve
 from goldpool.controllers.world import World, register_indices
 from goldpool.dispatch.dispatcher import Dispatcher
 from goldpool.kube import resources as r
@@ -338,3 +339,67 @@ def test_a_host_is_ready_and_schedulable_as_its_node_is(node: Any, ready: bool, 
 def test_a_node_that_stopped_reporting_is_not_ready(status: str | None, ready: bool) -> None:
     told = [{"type": "Ready", "status": status}] if status else []
     assert node_view(NODE | {"status": {"conditions": told}}).ready is ready
+
+
+# -- an ISO's place, which only a status says
+
+
+def placed_iso(landscape: Landscape, machine: Obj) -> Placement | Unplaceable:
+    """Alone: the machine's disks have their places."""
+    read, iso = VirtualMachine.read(machine), Template.read(an_iso())
+    return landscape.place_machine(read, {}, {"root": Volume.read(a_root_of(machine))}, avoid=[], iso=iso)
+
+
+def an_iso() -> Obj:
+    return a_pinned_template("tools", spec={"format": "iso"}, status={"virtualSize": "60Gi", "size": "60Gi"})
+
+
+def reserving(machine: Obj) -> Reserve:
+    spot = ("tools", location_name("golden-ssd", "uid-golden-ssd", "node-1"))
+    return Reserve(VirtualMachine.read(machine), spot)
+
+
+async def test_an_isos_place_is_counted_before_its_status_is_written_and_no_longer_than_the_machine_stays() -> (
+    None
+):
+    landscape, cache = a_landscape(template=an_iso())
+    machine, golden = a_machine(), location_name("golden-ssd", "uid-golden-ssd", "node-1")
+    cache.upsert(r.VIRTUAL_MACHINE, machine)
+    await landscape.reserve(reserving(machine))
+    assert landscape.promised(golden).allocated_bytes == 60 << 30
+    iso = {"template": "tools", "pool": "golden-ssd", "location": golden}
+    cache.upsert(r.VIRTUAL_MACHINE, a_machine(version="2", status={"iso": iso}))
+    assert landscape.promised(golden).allocated_bytes == 60 << 30
+    cache.upsert(r.VIRTUAL_MACHINE, a_machine(version="3"))
+    assert landscape.promised(golden).allocated_bytes == 0
+
+
+@pytest.mark.parametrize("what", ["changed", "gone", "anew"])
+async def test_a_reservation_whose_pass_lost_its_race_is_none(what: str) -> None:
+    landscape, cache = a_landscape(template=an_iso())
+    machine, golden = a_machine(), location_name("golden-ssd", "uid-golden-ssd", "node-1")
+    cache.upsert(r.VIRTUAL_MACHINE, machine)
+    await landscape.reserve(reserving(machine))
+    if what == "gone":
+        cache.remove(r.VIRTUAL_MACHINE, machine)
+    else:
+        cache.upsert(
+            r.VIRTUAL_MACHINE, a_machine(version="2", uid="uid-web-1" if what == "changed" else "u2")
+        )
+    assert landscape.promised(golden).allocated_bytes == 0
+
+
+async def test_two_isos_are_not_promised_the_same_bytes() -> None:
+    landscape, cache = a_landscape(a_root_of(a_machine()), template=an_iso())
+    cache.upsert(r.VIRTUAL_MACHINE, a_machine())
+    other = an_iso()
+    other["metadata"]["name"], other["metadata"]["uid"] = "other", "uid-other"
+    cache.upsert(r.TEMPLATE, other)
+    assert isinstance(placed_iso(landscape, a_machine()), Placement)
+    machine = a_machine("web-2")
+    cache.upsert(r.VIRTUAL_MACHINE, machine)
+    spot = ("other", location_name("golden-ssd", "uid-golden-ssd", "node-1"))
+    await landscape.reserve(Reserve(VirtualMachine.read(machine), spot))
+    refusal = placed_iso(landscape, a_machine())
+    assert isinstance(refusal, Unplaceable)
+    assert "no room for the template's parent" in refusal.sentence()

@@ -73,7 +73,13 @@ def a_leaving(resource: Resource, server: Server, obj: Obj) -> Leaving:
         (r.PARENT, an_object(deleted=True), {"templates"}, Undecided),
         (r.PARENT, an_object(state="Retiring"), {"volumes"}, Undecided),
         (r.PARENT, an_object(state="Ready"), {"volumes"}, "observed"),
-        (r.PARENT, an_object(state="Retiring"), {"virtualmachines"}, "observed"),
+        (
+            r.PARENT,
+            an_object(state="Retiring"),
+            {"virtualmachines"},
+            Undecided,
+        ),  # machines say what they read, too
+        (r.PARENT, an_object(state="Retiring"), {"storagepools"}, "observed"),
     ],
 )
 @pytest.mark.parametrize("how", ["leaving", "gone"])

@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
+from goldpool.api.parent import Parent
+from goldpool.api.storagepool import StoragePool
+from goldpool.api.template import Template
+from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.controllers.naming import PARENTS_ANNOTATION, STOPPED_FINALIZER
-from goldpool.controllers.virtualmachine.observed import Observed
+from goldpool.controllers.virtualmachine.observed import MediumView, Observed
 from goldpool.controllers.virtualmachine.pod import pod_manifest
 from goldpool.kube.port import Obj
 from tests.unit.controllers.builders import (
@@ -16,12 +20,15 @@ from tests.unit.controllers.builders import (
     REVISION,
     a_blank_volume,
     a_golden_pool,
+    a_location,
     a_machine,
+    a_parent,
+    a_pinned_template,
     a_pool,
     a_root_of,
     ago,
 )
-from tests.unit.controllers.machines import PODS, a_claim, a_disk, a_ready_disk, observed
+from tests.unit.controllers.machines import PODS, a_claim, a_disk, a_ready_disk, mounted, observed
 
 EXPORT = {"scope": "Shared", "backend": {"nfs": {"server": "filer", "path": "/export"}}}
 ON_NFS = {"pool": "nfs", "host": "", "parentPool": "golden-nfs"}
@@ -217,3 +224,75 @@ def test_a_machines_own_priority_class_goes_before_the_default(
     disk = a_ready_disk()
     o = observed(machine, disk, pods=replace(PODS, priority_class=default))
     assert spec_of(o).get("priorityClassName") == expected
+
+
+# -- with an ISO
+
+
+INSERTED = {
+    "template": "tools",
+    "pool": "golden-ssd",
+    "host": "node-1",
+    "location": "golden-ssd.node-1",
+    "parent": "tools-aaaaaaaa",
+    "revision": REVISION,
+}
+
+
+def with_iso(*disks: Any, golden: Obj | None = None, **iso: str) -> Observed:
+    machine = a_machine(spec={"iso": {"templateRef": {"name": "tools"}}}, status={"iso": INSERTED | iso})
+    pool = golden or a_golden_pool()
+    parent = a_parent("tools-aaaaaaaa", spec={"template": "tools", "format": "iso"})
+    location = a_location("golden-ssd", iso.get("host", "node-1"))
+    medium = MediumView(
+        template=Template.read(a_pinned_template("tools", spec={"format": "iso"})),
+        pool=StoragePool.read(pool),
+        mount=mounted(pool, location),
+        copies=(Parent.read(parent),),
+        parent=Parent.read(parent),
+    )
+    return observed(machine, *disks, medium=medium)
+
+
+def test_an_iso_is_seen_read_only_in_a_directory_of_its_own() -> None:
+    spec = spec_of(with_iso())
+    [mount] = [m for m in spec["containers"][0]["volumeMounts"] if m["name"] == "iso"]
+    [volume] = [v for v in spec["volumes"] if v["name"] == "iso"]
+    assert (mount["mountPath"], mount["readOnly"]) == ("/parents/tools-aaaaaaaa", True)
+    assert volume["hostPath"] == {"path": "/srv/golden-ssd/templates/tools-aaaaaaaa", "type": "Directory"}
+
+
+def test_the_runtime_is_told_which_iso_must_be_there() -> None:
+    told = json.loads(spec_of(with_iso())["containers"][0]["env"][0]["value"])
+    assert told["cdrom"] == {"parent": "tools-aaaaaaaa", "format": "iso", "revision": REVISION}
+    assert spec_of(with_iso())["containers"][0]["resources"]["limits"]["memory"] == str(
+        2 * GIB + PODS.memory_overhead_bytes + 2 * PODS.memory_per_disk_bytes
+    )
+
+
+def test_its_pod_is_a_witness_against_the_removal_of_the_iso_too() -> None:
+    annotation = pod_manifest(with_iso())["metadata"]["annotations"][PARENTS_ANNOTATION]
+    assert annotation == "debian-12-aaaaaaaa,tools-aaaaaaaa"
+
+
+def test_an_iso_on_a_host_pins_a_machine_whose_disks_are_shared() -> None:
+    raw = a_machine()
+    root = a_root_of(raw, made=True, spec={"placement": ON_NFS})
+    shared_disk = a_disk(
+        root,
+        lease=a_claim(root),
+        pool=a_pool("nfs", spec=EXPORT),
+        golden=a_golden_pool("golden-nfs", spec=EXPORT),
+    )
+    assert terms(with_iso(shared_disk, host="node-2"))["matchFields"][0]["values"] == ["node-2"]
+    rack = {"hostSelector": {"matchLabels": {"rack": "1"}}, "tolerations": [{"key": "storage"}]}
+    everywhere = with_iso(shared_disk, golden=a_golden_pool(spec=EXPORT | rack), host="")
+    assert terms(everywhere) == {"matchExpressions": [{"key": "rack", "operator": "In", "values": ["1"]}]}
+    assert spec_of(everywhere)["tolerations"][-1]["key"] == "storage"
+
+
+def test_an_iso_that_is_not_wanted_any_more_is_not_inserted() -> None:
+    o = with_iso()
+    raw = a_machine(status={"iso": INSERTED})
+    manifest = pod_manifest(replace(o, raw=raw, machine=VirtualMachine.read(raw)))
+    assert "tools" not in json.dumps(manifest)

@@ -244,7 +244,7 @@ def test_users_hold_up_the_deletion_and_are_named() -> None:
     assert only(found, Record).reason == "DeletionBlocked"
     assert condition(found, "DeletionBlocked") is not None
     assert "Volume team-a/v00" in message(found)
-    assert message(found).startswith("12 volume(s)")
+    assert message(found).startswith("12 user(s)")
     assert (len(field(found, "blockers")), field(found, "blockersTotal")) == (10, 12)
 
 

@@ -26,6 +26,7 @@ from goldpool.planning.placement import (
 )
 from goldpool.planning.reservation import by_place
 from goldpool.planning.snapshot import NodeView
+from goldpool.planning.views import ISO
 from goldpool.planning.walk import walk
 
 NODE = "node-1"
@@ -215,10 +216,17 @@ def a_registered_template(name: str = "debian-12", *, prepare: Iterable[str] = (
     return Template.read({"metadata": metadata, "spec": spec, "status": more})
 
 
-def a_machine(name: str = "web-1", template: str = "debian-12", namespace: str = "team-a") -> VirtualMachine:
-    root = {"templateRef": {"name": template}}
-    spec = {"memory": "1Gi", "rootVolume": root}
-    return VirtualMachine.read({"metadata": {"name": name, "namespace": namespace}, "spec": spec})
+def a_medium(**changes: Any) -> DiskWish:
+    """The ISO in a machine's CD drive."""
+    return a_disk(ISO, **({"size_bytes": 0, "template": a_template("tools"), "medium": True} | changes))
+
+
+def a_machine(name: str = "web-1", namespace: str = "team-a", **iso: Any) -> VirtualMachine:
+    """An empty disk; the fields of ``status.iso`` as keywords, with a template for a start."""
+    spec = {"memory": "1Gi", "rootVolume": {"size": "1Gi"}}
+    status = {"iso": {"pool": "golden-ssd", "location": f"golden-ssd.{NODE}"} | iso} if iso else {}
+    metadata = {"name": name, "namespace": namespace}
+    return VirtualMachine.read({"metadata": metadata, "spec": spec, "status": status})
 
 
 def a_storage_location(pool: str = "golden-ssd", host: str = NODE) -> StorageLocation:

@@ -23,6 +23,7 @@ from goldpool.planning.placement import (
     random,
     userdispersing,
 )
+from goldpool.planning.views import ISO
 from tests.unit.planning.builders import a_host, a_location
 
 HOSTS = ("node-1", "node-2")
@@ -78,6 +79,11 @@ def disk(draw: st.DrawFn, name: str, templates: dict[str, TemplateView]) -> Disk
 
 
 @st.composite
+def medium(draw: st.DrawFn, templates: dict[str, TemplateView]) -> DiskWish:
+    return DiskWish(ISO, 0, template=draw(st.sampled_from([*templates.values()])), medium=True)
+
+
+@st.composite
 def worlds(draw: st.DrawFn) -> World:
     locations: list[LocationView] = []
     for pool in POOLS:
@@ -86,6 +92,9 @@ def worlds(draw: st.DrawFn) -> World:
         locations.extend(draw(location(pool, host, golden=golden, shared=shared)) for host in at)
     templates = {t.name: t for t in draw(st.lists(TEMPLATES, max_size=2))}
     disks = tuple(draw(disk(name, templates)) for name in ("root", "data")[: draw(st.integers(1, 2))])
+    if templates and draw(st.booleans()):
+        # Beside the disks, or the only one that needs a place.
+        disks = (*disks[: draw(st.integers(0, 2))], draw(medium(templates)))
     names = [loc.name for loc in locations]
     wish = MachineWish(
         disks,
@@ -123,7 +132,9 @@ def holds(world: World, placement: tuple[DiskPlacement, ...], host: str) -> bool
     for want, got in zip(wish.disks, placement, strict=True):
         at, template = by_name[got.location], want.template
         above = by_name[got.parent_location] if got.parent_location else None
-        if (above is None) != (template is None) or at.golden or want.host not in (None, host):
+        if (above is None) != (template is None) or want.host not in (None, host):
+            return False
+        if (at != above) if want.medium else at.golden:
             return False
         if want.pool not in (None, at.pool) or not want.tags <= at.tags:
             return False
@@ -136,11 +147,11 @@ def holds(world: World, placement: tuple[DiskPlacement, ...], host: str) -> bool
                 or (place_.namespaces and wish.namespace not in place_.namespaces)
             ):
                 return False
-        if at.total_bytes and (at.total_bytes - at.free_bytes) * 100 >= 85 * at.total_bytes:
+        if not at.golden and at.total_bytes and (at.total_bytes - at.free_bytes) * 100 >= 85 * at.total_bytes:
             return False
         allocated[at.name] += want.size_bytes
         iops[at.name] += want.iops
-        touched = {at.name}
+        touched = {at.name} - ({at.name} if at.golden else set())
         if template is not None and above is not None:
             if want.parent_pool not in (None, above.pool) or above.golden != template.golden:
                 return False
@@ -167,7 +178,7 @@ def holds(world: World, placement: tuple[DiskPlacement, ...], host: str) -> bool
             room = loc.total_bytes * loc.overprovisioning_percent // 100
             if loc.total_bytes and allocated[name] * 100 > 85 * room:
                 return False
-        if at.capacity_iops is not None and iops[at.name] > at.capacity_iops:
+        if not at.golden and at.capacity_iops is not None and iops[at.name] > at.capacity_iops:
             return False
     return True
 
@@ -253,7 +264,7 @@ def test_golden_locations_hold_parents_and_nothing_else(world: World) -> None:
         return
     golden = {loc.name for loc in world[2] if loc.golden}
     for want, got in zip(world[0].disks, answer.disks, strict=True):
-        assert got.location not in golden
+        assert got.location not in golden or want.medium
         assert got.parent_location is None or (got.parent_location in golden) == bool(
             want.template and want.template.golden
         )

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.api.volume import Volume
 from goldpool.planning.references import (
+    inserts_parent,
     users_of_location,
     users_of_parent,
     users_of_pool,
@@ -62,9 +64,31 @@ def test_blockers_are_the_first_ten_in_order_and_the_total_counts_all() -> None:
     assert [(b.namespace, b.name) for b in users.blockers[2:4]] == [("team-0", "v-00"), ("team-0", "v-02")]
 
 
-def test_a_template_is_used_by_volumes_and_machines_that_name_it() -> None:
+@pytest.mark.parametrize(
+    ("machine", "expected"),
+    [
+        (a_machine(template="debian-12"), True),  # placed, no copy named yet
+        (a_machine(template="debian-12", parent="par-1"), True),
+        (a_machine(template="debian-12", parent="par-2"), False),  # it says that it has another copy
+        (a_machine(template="debian-12", location="golden-ssd.node-2"), False),
+        (a_machine(template="other"), False),
+        (a_machine(), False),  # a wish is no use
+    ],
+)
+def test_a_machine_uses_a_parent_that_is_its_iso_or_will_be(
+    machine: VirtualMachine, *, expected: bool
+) -> None:
+    assert inserts_parent(machine, a_parent()) == expected
+    users = users_of_parent(a_parent(), [], [machine])
+    assert [(b.kind, b.namespace, b.name) for b in users.blockers] == (
+        [("VirtualMachine", "team-a", "web-1")] if expected else []
+    )
+
+
+def test_a_template_is_used_by_its_volumes_and_by_machines_that_have_it_as_their_iso() -> None:
     volumes = [a_volume("a"), a_volume("b", template="other")]
-    users = users_of_template("debian-12", volumes, [a_machine("web-1"), a_machine("db", template="other")])
+    machines = [a_machine(template="debian-12"), a_machine("db", template="other"), a_machine("wish")]
+    users = users_of_template("debian-12", volumes, machines)
     assert [(b.kind, b.name) for b in users.blockers] == [("VirtualMachine", "web-1"), ("Volume", "a")]
 
 
@@ -73,6 +97,12 @@ def test_a_pool_is_used_by_its_volumes_and_by_children_elsewhere() -> None:
     assert users_of_pool("golden-ssd", volumes).total == 1
     assert users_of_pool("std-a", volumes).total == 1
     assert not users_of_pool("golden-b", volumes)
+
+
+def test_a_pool_is_used_by_machines_whose_iso_is_there() -> None:
+    machine = a_machine(template="debian-12")
+    assert users_of_pool("golden-ssd", [], [machine]).total == 1
+    assert not users_of_pool("golden-b", [], [machine])
 
 
 @pytest.mark.parametrize(

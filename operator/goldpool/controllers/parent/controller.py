@@ -17,6 +17,8 @@ from goldpool.controllers.world import (
     World,
     differs,
     going,
+    iso_of,
+    iso_stake,
     left_behind,
     place_as_seen,
     soon_if_well,
@@ -25,7 +27,7 @@ from goldpool.controllers.world import (
 from goldpool.engine.plan import Plan, Soon
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, Obj
-from goldpool.planning.references import Users, users_of_parent, uses_parent
+from goldpool.planning.references import Users, inserts_parent, users_of_parent, uses_parent
 from goldpool.planning.retention import is_prepared
 
 
@@ -51,8 +53,8 @@ class ParentController:
         template_raw = world.cache.get(r.TEMPLATE, spec.template)
         pool, location = world.pool(spec.pool), world.location(spec.location)
         node = world.node(spec.host) if spec.host else None
-        volumes = world.volumes_of_template(spec.template)
-        users = users_of_parent(parent, volumes)
+        volumes, machines = world.volumes_of_template(spec.template), world.machines_with_iso(spec.template)
+        users = users_of_parent(parent, volumes, machines)
         if status.state is ParentState.RETIRING and not users:
             users = await self._witnesses(parent)
         attempt = status.attempt or 1
@@ -77,7 +79,8 @@ class ParentController:
             fetch=world.dispatcher.outcome(OperationIds.fetch(parent.metadata.name, attempt)),
             removal=world.dispatcher.outcome(OperationIds.delete_parent(parent.metadata.name)),
             users=users,
-            waiting=sum(v.status.created_time is None and uses_parent(v, parent) for v in volumes),
+            waiting=sum(v.status.created_time is None and uses_parent(v, parent) for v in volumes)
+            + sum(inserts_parent(m, parent) for m in machines),
             prepared=is_prepared(parent, template),
             copies=tuple(world.parents_of_template(spec.template)),
             volumes=tuple(volumes),
@@ -98,7 +101,8 @@ class ParentController:
             and not left_behind(p)
         ]
         jobs = await world.dispatcher.users_of(name)
-        return users_of_parent(parent, await world.fresh_volumes(), pods=pods, jobs=jobs)
+        volumes, machines = await world.fresh_volumes(), await world.fresh_machines()
+        return users_of_parent(parent, volumes, machines, pods=pods, jobs=jobs)
 
     def plan(self, observed: Observed) -> Plan:
         return plan(observed)
@@ -119,6 +123,9 @@ class ParentController:
             case r.VOLUME if differs(change, stake):
                 keys = self._copies_of({_template_of(obj) for obj in (change.old, change.new) if obj})
                 yield from map(self._counts, keys)
+            case r.VIRTUAL_MACHINE if differs(change, iso_stake):
+                templates = {iso_of(obj).get("template", "") for obj in (change.old, change.new) if obj}
+                yield from map(self._counts, self._copies_of(templates - {""}))
             case r.STORAGE_LOCATION | r.STORAGE_POOL if differs(change, place_as_seen):
                 index = BY_LOCATION if change.resource is r.STORAGE_LOCATION else BY_POOL
                 for obj in world.cache.by_index(r.PARENT, index, change.key.name):

@@ -64,7 +64,7 @@ def after_failure(o: Observed) -> Plan:
 
 def fetch_again(o: Observed) -> Plan:
     """Under the same name: the template's revision is pinned, so what is published is what its children were made over."""
-    message = f"{LOST}; the same bytes are fetched again for {o.users.total} volume(s)"
+    message = f"{LOST}; the same bytes are fetched again for {o.users.total} user(s)"
     told = Record(o.raw, EventKind.WARNING, Reason.PARENT_LOST, "Inspect", message)
     return Plan(
         effects=(told,),

@@ -39,7 +39,7 @@ class Observed:
     users: Users
     """Of the cache; once the copy is Retiring, of the API server itself: volumes, VM pods and Jobs."""
     waiting: int
-    """Volumes bound here whose child is not made yet: they want the copy."""
+    """Volumes bound here whose child is not made yet, and machines whose ISO it is: they want the copy."""
     prepared: bool
     copies: tuple[Parent, ...]
     """All of the template, this one among them."""

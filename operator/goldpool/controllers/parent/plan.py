@@ -73,7 +73,7 @@ def _keep(o: Observed) -> Plan:
             )
         )
     if pinned != status.revision and status.state is ParentState.READY:
-        message = f"{o.users.total} volume(s) depend on it; new disks take revision {pinned}"
+        message = f"{o.users.total} user(s) depend on it; new disks take revision {pinned}"
         return Plan(status=status_of(o, good(Reason.READY, message), state=ParentState.READY))
     if pinned != status.revision and decides(o.parent, o.template):
         verdict = busy(Reason.FETCHING, "published; it becomes the template's revision")
@@ -85,7 +85,7 @@ def _keep(o: Observed) -> Plan:
                            failure="RevisionMismatch", permanent=True)
         )  # fmt: skip
     since, seconds = unused(o)
-    message = f"{o.users.total} volume(s) depend on it" if o.users else "nobody uses it"
+    message = f"{o.users.total} user(s) depend on it" if o.users else "nobody uses it"
     return Plan(
         status=status_of(o, good(Reason.READY, message), state=ParentState.READY, unused_since=since),
         again_after=seconds,

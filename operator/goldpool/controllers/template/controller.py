@@ -1,14 +1,27 @@
 """Gathers a template's world."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
 
 from goldpool.api.conditions import ConditionType, is_true
+from goldpool.api.parent import Parent
 from goldpool.api.template import Template
+from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.api.volume import Volume
 from goldpool.controllers.naming import source_hash
 from goldpool.controllers.template.observed import Observed, Wanted
 from goldpool.controllers.template.plan import missing, plan
-from goldpool.controllers.world import World, but_for_progress, differs, going, readiness, soon_if_well, stake
+from goldpool.controllers.world import (
+    World,
+    but_for_progress,
+    differs,
+    going,
+    iso_of,
+    iso_stake,
+    readiness,
+    soon_if_well,
+    stake,
+)
 from goldpool.engine.plan import Plan, Soon
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, Obj
@@ -29,20 +42,20 @@ class TemplateController:
             return None
         template = world.read(Template, raw)
         name = template.metadata.name
-        volumes = world.volumes_of_template(name)
-        users = _users(name, volumes if template.deleting else ())
+        volumes, machines = world.volumes_of_template(name), world.machines_with_iso(name)
+        users = _users(name, volumes, machines) if template.deleting else Users((), 0)
         parents = [p for p in world.parents_of_template(name) if p.spec.template_uid == template.metadata.uid]
-        wanted = () if template.deleting else tuple(self._wanted(template, volumes))
+        wanted = () if template.deleting else tuple(self._wanted(template, volumes, machines, parents))
         if template.deleting and not users and not parents:
-            users = _users(name, await world.fresh_volumes())
+            users = _users(name, await world.fresh_volumes(), await world.fresh_machines())
             parents = await world.fresh_parents(template.metadata.uid)
         elif missing(wanted, parents, source_hash(raw["spec"])):
             parents = await world.fresh_parents(template.metadata.uid)
-        children: dict[str, int] = {}
-        for volume in volumes:
-            if volume.status.parent and volume.spec.placement and volume.spec.placement.parent_pool:
-                pool = volume.spec.placement.parent_pool
-                children[pool] = children.get(pool, 0) + 1
+        children = Counter(
+            v.spec.placement.parent_pool
+            for v in volumes
+            if v.status.parent and v.spec.placement and v.spec.placement.parent_pool
+        ) + Counter(m.status.iso.pool for m in machines if m.status.iso and m.status.iso.parent)
         return Observed(
             raw=raw,
             template=template,
@@ -54,8 +67,15 @@ class TemplateController:
             now=world.now(),
         )
 
-    def _wanted(self, template: Template, volumes: list[Volume]) -> Iterable[Wanted]:
-        """Every usable location of the pools to prepare, and every location that a bound volume waits for."""
+    def _wanted(
+        self,
+        template: Template,
+        volumes: list[Volume],
+        machines: list[VirtualMachine],
+        parents: list[Parent],
+    ) -> Iterable[Wanted]:
+        """Every usable location of the pools to prepare, and every location where a bound volume or a machine's ISO waits
+        for a copy."""
         world, seen = self._world, set()
         for pool_name in template.spec.prepare.pools:
             pool = world.pool(pool_name)
@@ -66,21 +86,17 @@ class TemplateController:
                 if usable and not location.deleting:
                     seen.add(location.metadata.name)
                     yield Wanted(location.metadata.name, pool_name, location.spec.host, prepared=True)
-        for volume in volumes:
-            place = volume.spec.placement
-            if place is None or place.parent_pool is None or not volume.spec.storage_id or volume.deleting:
-                continue
-            if volume.status.created_time and volume.status.storage_id == volume.spec.storage_id:
-                continue
-            pool = world.pool(place.parent_pool)
+        named = {p.metadata.name for p in parents}
+        for pool_name, host in (*_awaited_by_volumes(volumes), *_awaited_by_machines(machines, named)):
+            pool = world.pool(pool_name)
             if pool is None or pool.deleting:
                 continue
-            name = world.location_for(pool, place.host or "")
+            name = world.location_for(pool, host)
             found = world.location(name)
             if found is not None and not found.deleting and name not in seen:
                 seen.add(name)
                 stands_in = template.spec.golden and not pool.spec.golden
-                yield Wanted(name, place.parent_pool, found.spec.host, prepared=False, fallback=stands_in)
+                yield Wanted(name, pool_name, found.spec.host, prepared=False, fallback=stands_in)
 
     def plan(self, observed: Observed) -> Plan:
         return plan(observed)
@@ -106,6 +122,10 @@ class TemplateController:
                         key = Key("Template", "", name)
                         # A binding may want a copy that is not there; all else is counted only.
                         yield key if differs(change, _binding) else self._counts(key)
+            case r.VIRTUAL_MACHINE if differs(change, iso_stake):
+                for obj in (change.old, change.new):
+                    if obj is not None and (name := iso_of(obj).get("template")):
+                        yield Key("Template", "", name)
             case r.STORAGE_LOCATION if differs(change, readiness):
                 # A location that has become usable may be one to prepare.
                 for obj in cache.list(r.TEMPLATE):
@@ -113,10 +133,31 @@ class TemplateController:
                         yield Key("Template", "", obj["metadata"]["name"])
 
 
+def _awaited_by_volumes(volumes: Iterable[Volume]) -> Iterable[tuple[str, str]]:
+    """(pool, host)"""
+    for volume in volumes:
+        place = volume.spec.placement
+        if place is None or place.parent_pool is None or not volume.spec.storage_id or volume.deleting:
+            continue
+        if volume.status.created_time and volume.status.storage_id == volume.spec.storage_id:
+            continue
+        yield place.parent_pool, place.host or ""
+
+
+def _awaited_by_machines(
+    machines: Iterable[VirtualMachine], parents: Collection[str]
+) -> Iterable[tuple[str, str]]:
+    """(pool, host). A machine that has named its copy wants another one only when that one is gone."""
+    for machine in machines:
+        iso = machine.status.iso
+        if iso is not None and iso.parent not in parents and not machine.deleting:
+            yield iso.pool, iso.host
+
+
 def _binding(volume: Obj) -> object:
     return volume["spec"].get("placement"), volume["spec"].get("storageID"), going(volume)
 
 
-def _users(name: str, volumes: Iterable[Volume]) -> Users:
+def _users(name: str, volumes: Iterable[Volume], machines: Iterable[VirtualMachine]) -> Users:
     """A volume that was never bound holds nothing up: it only waits."""
-    return users_of_template(name, (v for v in volumes if bound(v) or v.status.parent))
+    return users_of_template(name, (v for v in volumes if bound(v) or v.status.parent), machines)

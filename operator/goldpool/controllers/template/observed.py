@@ -1,5 +1,6 @@
 """The frozen world of one template."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -31,9 +32,9 @@ class Observed:
     """Fresh from the API server when a copy has to be made, because a cache that misses one would fetch twice."""
     wanted: tuple[Wanted, ...]
     users: Users
-    """Bound volumes, once it is being deleted; fresh from the API server before it goes."""
-    children: dict[str, int]
-    """Volumes per pool of their parent."""
+    """Bound volumes and machines whose ISO it is, once it is being deleted; fresh from the API server before it goes."""
+    children: Mapping[str, int]
+    """Volumes, and machines that have the ISO inserted, per pool of their parent."""
     tokens: tuple[str, ...]
     """One for each copy that may have to be made: names are minted, never derived."""
     now: datetime

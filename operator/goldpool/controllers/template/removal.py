@@ -4,7 +4,7 @@ from goldpool.api.conditions import Reason
 from goldpool.controllers.naming import FINALIZER
 from goldpool.controllers.template.observed import Observed
 from goldpool.controllers.template.status import status_of
-from goldpool.controllers.verdict import blocked, busy, named
+from goldpool.controllers.verdict import blocked, busy, named, ways_out
 from goldpool.engine.plan import EventKind, Plan, Record, RemoveFinalizer
 from goldpool.kube import resources as r
 
@@ -13,7 +13,7 @@ def removal(o: Observed) -> Plan:
     if FINALIZER not in o.template.metadata.finalizers:
         return Plan()
     if o.users:
-        sentence = f"{o.users.total} volume(s) depend on the template: {named(o.users)}; delete them or their machines"
+        sentence = f"{o.users.total} user(s) depend on the template: {named(o.users)}; {ways_out(o.users)}"
         return Plan(
             effects=(Record(o.raw, EventKind.WARNING, Reason.DELETION_BLOCKED, "Delete", sentence),),
             status=status_of(o, blocked(sentence)),

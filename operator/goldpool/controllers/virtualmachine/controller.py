@@ -4,12 +4,21 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from goldpool.api.storagepool import PoolState
-from goldpool.api.virtualmachine import VirtualMachine
+from goldpool.api.virtualmachine import InsertedIso, VirtualMachine
 from goldpool.controllers.backing import mount_of
 from goldpool.controllers.landscape import Landscape
 from goldpool.controllers.naming import LABEL_VM_NAME, LABEL_VM_NAMESPACE, LABEL_VM_UID, lease_name, pod_name
 from goldpool.controllers.virtualmachine.collection import collect
-from goldpool.controllers.virtualmachine.observed import DiskView, Limits, Observed, Pause, PodSettings
+from goldpool.controllers.virtualmachine.medium import needs_place
+from goldpool.controllers.virtualmachine.observed import (
+    DiskView,
+    Limits,
+    MediumView,
+    Observed,
+    Pause,
+    PodSettings,
+    iso_of_start,
+)
 from goldpool.controllers.virtualmachine.orphans import Orphans, orphans_of
 from goldpool.controllers.virtualmachine.pause import LOG_LINES, pause_of
 from goldpool.controllers.virtualmachine.places import avoid_failed_places, needing_place
@@ -23,6 +32,7 @@ from goldpool.controllers.world import (
     World,
     differs,
     going,
+    iso_of,
     machine_of_volume,
     readiness,
     root_volume_name,
@@ -33,6 +43,8 @@ from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, KubeError, Obj
 from goldpool.planning.placement import Unplaceable
 from goldpool.planning.references import template_of
+from goldpool.planning.revisions import superseded
+from goldpool.planning.views import ISO
 
 
 class VirtualMachineController:
@@ -80,7 +92,8 @@ class VirtualMachineController:
         disks = tuple(self._disks(raw, machine))
         template = machine.spec.root_volume.template_ref
         node = (pod or {}).get("spec", {}).get("nodeName", "")
-        host = pinned_host(disks)
+        iso = iso_of_start(machine, pod)
+        host = pinned_host(disks) or (iso.host if iso is not None else "")
         observed = Observed(
             raw=raw,
             machine=machine,
@@ -91,7 +104,7 @@ class VirtualMachineController:
             pod_node=world.node(node) if node else None,
             pod_node_known=not node or world.node(node) is not None,
             host_node=world.node(host) if host else None,
-            maintenance=self._maintenance(disks),
+            maintenance=self._maintenance(disks, iso if pod is not None else None),
             placement=None,
             local_parents=frozenset(),
             tokens=tuple(world.token() for _ in disks),
@@ -99,16 +112,20 @@ class VirtualMachineController:
             limits=self._limits,
             now=world.now(),
             orphans=orphans,
+            medium=self._medium(machine, iso),
         )
         return self._with_placement(observed)
 
     async def _refresh_claimed(self, raw: Obj, machine: VirtualMachine) -> None:
         """Once every volume is claimed, a pod may follow: a volume whose deletion began before the claim has no
-        holder to its own controller, so it is read from the API server itself. Claim first, read then."""
+        holder to its own controller, so it is read from the API server itself. Claim first, read then. In the same way a
+        copy that is being removed has been named first."""
         disks = [*self._disks(raw, machine)]
         if all(d.holder == machine.metadata.uid for d in disks):
             for disk in disks:
                 await self._world.refresh(r.VOLUME, disk.volume_name, machine.metadata.namespace)
+            if (iso := iso_of_start(machine, None)) is not None and iso.parent is not None:
+                await self._world.refresh(r.PARENT, iso.parent)
 
     async def _pod(self, raw: Obj, machine: VirtualMachine) -> Obj | None:
         """Of the cache while it has one. That there is none is only believed of the API server itself once the
@@ -139,7 +156,8 @@ class VirtualMachineController:
             return o
         draft = Draft.of(o)
         unbound = {d.name: d.volume for d in needing_place(o, draft) if d.volume is not None}
-        if not unbound or await_templates(o, draft) is not None:
+        drive = needs_place(o, draft, moving=bool(unbound))
+        if not (unbound or drive) or await_templates(o, draft) is not None:
             return o
         bound = {
             d.name: d.volume
@@ -147,10 +165,11 @@ class VirtualMachineController:
             if d.volume is not None and d.name not in unbound and d.volume.spec.storage_id
         }
         avoid_failed_places(o, draft)
-        found = self._landscape.place_machine(o.machine, unbound, bound, avoid=draft.get("avoid"))
+        iso = o.medium.template if drive and o.medium is not None else None
+        found = self._landscape.place_machine(o.machine, unbound, bound, avoid=draft.get("avoid"), iso=iso)
         if isinstance(found, Unplaceable):
             return replace(o, placement=found)
-        parents = {p.parent_location for p in found.disks if p.parent_location}
+        parents = {p.parent_location for p in found.disks if p.parent_location and p.disk != ISO}
         local = {x for x in parents if (location := self._world.location(x)) and location.spec.host}
         return replace(o, placement=found, local_parents=frozenset(local))
 
@@ -183,6 +202,26 @@ class VirtualMachineController:
             parent_pool=world.pool(parent.spec.pool) if parent else None,
         )
 
+    def _medium(self, machine: VirtualMachine, iso: InsertedIso | None) -> MediumView | None:
+        world, wanted = self._world, machine.spec.iso
+        if wanted is None and iso is None:
+            return None
+        template = world.template(wanted.template_ref.name) if wanted is not None else None
+        here = world.parents_at(iso.location) if iso is not None else []
+        return MediumView(
+            template=template,
+            pool=world.pool(iso.pool) if iso is not None else None,
+            mount=self._mount(iso.location if iso is not None else None),
+            copies=tuple(
+                p
+                for p in here
+                if template is not None
+                and p.spec.template_uid == template.metadata.uid
+                and not superseded(p, template)
+            ),
+            parent=world.parent(iso.parent) if iso is not None and iso.parent is not None else None,
+        )
+
     def _mount(self, name: str | None) -> LocationMount | None:
         world = self._world
         location = world.location(name) if name else None
@@ -191,11 +230,14 @@ class VirtualMachineController:
             return None
         return mount_of(pool, location, location.status.node_uid or "", world.cluster_uid)
 
-    def _maintenance(self, disks: Iterable[DiskView]) -> str:
-        for disk in disks:
-            for pool in (disk.pool, disk.parent_pool):
-                if pool is not None and pool.spec.state is PoolState.MAINTENANCE:
-                    return pool.metadata.name
+    def _maintenance(self, disks: Iterable[DiskView], iso: InsertedIso | None) -> str:
+        """``iso``: of a pod; a machine that is stopped has it placed elsewhere."""
+        pools = [pool for disk in disks for pool in (disk.pool, disk.parent_pool)]
+        if iso is not None:
+            pools.append(self._world.pool(iso.pool))
+        for pool in pools:
+            if pool is not None and pool.spec.state is PoolState.MAINTENANCE:
+                return pool.metadata.name
         return ""
 
     def plan(self, observed: Observed | Orphans) -> Plan:
@@ -265,7 +307,7 @@ class VirtualMachineController:
     def _with_pool(self, pool: str) -> Iterable[Key]:
         for obj in self._world.cache.list(r.VIRTUAL_MACHINE):
             status = obj.get("status") or {}
-            if pool in {status.get("rootPool"), status.get("goldenPool")}:
+            if pool in {status.get("rootPool"), status.get("goldenPool"), iso_of(obj).get("pool")}:
                 yield _key(obj)
 
 

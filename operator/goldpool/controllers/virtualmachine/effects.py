@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from goldpool.api.model import API_VERSION, format_quantity
+from goldpool.api.template import TemplateFormat
 from goldpool.controllers.naming import (
     ABANDONED_ANNOTATION,
     FINALIZER,
@@ -21,7 +22,9 @@ from goldpool.kube import resources as r
 
 def ensure_root(o: Observed) -> tuple[Create, ...]:
     spec = o.machine.spec.root_volume
-    if o.root.volume is not None or spec.template_ref is None or o.template is None:
+    if o.root.volume is not None or spec.volume_ref is not None:
+        return ()
+    if spec.template_ref is not None and (o.template is None or o.template.spec.format is TemplateFormat.ISO):
         return ()
     if o.machine.status.first_start_time is not None:
         # What the machine has written would be gone without a word.
@@ -44,7 +47,11 @@ def ensure_root(o: Observed) -> tuple[Create, ...]:
                 "spec": {
                     "type": "Root",
                     **({"size": format_quantity(size)} if size else {}),
-                    "source": {"templateRef": {"name": spec.template_ref.name}},
+                    **(
+                        {"source": {"templateRef": {"name": spec.template_ref.name}}}
+                        if spec.template_ref
+                        else {}
+                    ),
                     "reclaimPolicy": spec.reclaim_policy,
                     "poolTags": list(spec.pool_tags),
                     **({"iops": spec.iops} if spec.iops else {}),

@@ -6,7 +6,7 @@ from datetime import datetime
 from goldpool.api.parent import Parent
 from goldpool.api.storagepool import Scope, StoragePool
 from goldpool.api.template import Template
-from goldpool.api.virtualmachine import VirtualMachine
+from goldpool.api.virtualmachine import InsertedIso, VirtualMachine
 from goldpool.api.volume import Volume
 from goldpool.controllers.naming import ABANDONED_ANNOTATION, FIRST_USE_ANNOTATION
 from goldpool.controllers.virtualmachine.orphans import Orphans
@@ -56,6 +56,29 @@ class DiskView:
     def first_used_by_holder(self) -> bool:
         """Before the machine that holds the volume, nobody had it."""
         return FIRST_USE_ANNOTATION in ((self.lease or {}).get("metadata", {}).get("annotations") or {})
+
+
+@dataclass(frozen=True, slots=True)
+class MediumView:
+    """What the machine's CD drive holds, or is to hold."""
+
+    template: Template | None
+    """Of spec.iso."""
+    pool: StoragePool | None
+    """Of status.iso, as are all below."""
+    mount: LocationMount | None
+    copies: tuple[Parent, ...]
+    """At the location, of the template that spec.iso names and of its revision."""
+    parent: Parent | None
+    """Read from the API server itself before a pod is made."""
+
+
+def iso_of_start(machine: VirtualMachine, pod: Obj | None) -> InsertedIso | None:
+    """The ISO of the pod there is, or of the next start; None when what is recorded is not wanted any more."""
+    iso, wanted = machine.status.iso, machine.spec.iso
+    if iso is None or pod is not None:
+        return iso
+    return iso if wanted is not None and wanted.template_ref.name == iso.template else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +134,11 @@ class Observed:
     pod_node: NodeView | None
     pod_node_known: bool
     host_node: NodeView | None
-    """The node a bound machine is tied to."""
+    """The node a bound machine, or one with its ISO on a host, is tied to."""
     maintenance: str
     """Name of a pool in Maintenance that the machine uses; empty for none."""
     placement: Placement | Unplaceable | None
-    """Of the disks that need a place; None when every disk has one, or planning is not due."""
+    """Of the disks and the ISO that need a place; None when all have one, or planning is not due."""
     local_parents: frozenset[str]
     """Of the placement's parent locations, those on a host of their own."""
     tokens: tuple[str, ...]
@@ -125,6 +148,13 @@ class Observed:
     now: datetime
     orphans: Orphans | None = None
     """Of earlier machines of this name."""
+    medium: MediumView | None = None
+    """None when the machine neither has nor wants an ISO."""
+
+    @property
+    def iso(self) -> InsertedIso | None:
+        """Of the pod there is, or of the next start."""
+        return iso_of_start(self.machine, self.pod)
 
     @property
     def root(self) -> DiskView:

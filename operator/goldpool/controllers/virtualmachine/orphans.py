@@ -91,7 +91,7 @@ def _merely_by_default(machine: Obj, key: Key, volume: str) -> bool:
     spec = machine["spec"]
     return (
         machine["metadata"]["name"] == key.name
-        and "templateRef" in spec["rootVolume"]
+        and "volumeRef" not in spec["rootVolume"]
         and root_volume_name(machine) == volume
         and all(x["volumeRef"]["name"] != volume for x in spec.get("volumes", ()))
     )

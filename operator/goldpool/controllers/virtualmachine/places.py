@@ -5,8 +5,9 @@ from typing import Any
 from goldpool.api.conditions import ConditionType, Reason, is_true, message_of
 from goldpool.api.virtualmachine import Avoided
 from goldpool.controllers.verdict import timestamp
+from goldpool.controllers.virtualmachine import medium
 from goldpool.controllers.virtualmachine.observed import DiskView, Observed
-from goldpool.controllers.virtualmachine.pod import pinned_host
+from goldpool.controllers.virtualmachine.pod import tied_host
 from goldpool.controllers.virtualmachine.status import Draft
 
 
@@ -17,7 +18,12 @@ def needing_place(o: Observed, draft: Draft) -> list[DiskView]:
         for d in o.disks
         if d.volume is not None
         and not d.volume.deleting
-        and (d.volume.spec.storage_id is None or failed_where_bound(d) or _bound_where_avoided(d, draft))
+        and (
+            d.volume.spec.storage_id is None
+            or failed_where_bound(d)
+            or _bound_where_avoided(d, draft)
+            or _bound_where_iso_failed(o, d)
+        )
     ]
 
 
@@ -37,6 +43,14 @@ def _bound_where_avoided(disk: DiskView, draft: Draft) -> bool:
         return False  # restored: its disk is another object's
     hosts = {a.host for a in draft.get("avoid") if not a.pool}
     return bool(volume.spec.placement.host) and volume.spec.placement.host in hosts
+
+
+def _bound_where_iso_failed(o: Observed, disk: DiskView) -> bool:
+    """Only another host can have the ISO, and a disk that was never used may go there."""
+    volume = disk.volume
+    if volume is None or volume.used or volume.restored or volume.spec.placement is None:
+        return False
+    return o.iso is not None and o.iso.host == volume.spec.placement.host != "" and medium.has_failed(o)
 
 
 def is_permanent(disk: DiskView) -> bool:
@@ -62,7 +76,7 @@ def _avoided(o: Observed, disk: DiskView) -> Avoided:
 
 
 def avoided_host(o: Observed, pod: dict[str, Any], why: str) -> Avoided:
-    host = pod["spec"].get("nodeName") or pinned_host(o.disks)
+    host = pod["spec"].get("nodeName") or tied_host(o)
     return Avoided(
         location=host or f"pod {pod['metadata']['uid']}",
         host=host,
@@ -89,3 +103,5 @@ def avoid_failed_places(o: Observed, draft: Draft) -> None:
     for disk in o.disks:
         if failed_where_bound(disk):
             draft.avoid(_avoided(o, disk))
+    if medium.has_failed(o):
+        draft.avoid(medium.avoided(o))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from goldpool.api.storagepool import Scope
+from goldpool.api.storagepool import Scope, StoragePool
 from goldpool.contracts.layout import ImageFormat, parent_directory, volume_directory
 from goldpool.contracts.machine import (
     DISKS_ROOT,
@@ -46,8 +46,9 @@ def pod_manifest(o: Observed) -> Obj:
     """One QEMU pod. It sees its own volumes' and parents' directories, nothing beside them, and has no token."""
     machine, settings = o.machine, o.pods
     metadata, spec = machine.metadata, machine.spec
-    volumes, mounts = _storage(o.disks)
-    memory = spec.memory + settings.memory_overhead_bytes + settings.memory_per_disk_bytes * len(o.disks)
+    volumes, mounts = _storage(o)
+    images = len(o.disks) + (o.iso is not None)
+    memory = spec.memory + settings.memory_overhead_bytes + settings.memory_per_disk_bytes * images
     root_lease = o.root.lease or {}
     priority = spec.priority_class_name or settings.priority_class
     labels = {k: v for k, v in metadata.labels.items() if not k.startswith(RESERVED_PREFIXES)}
@@ -103,7 +104,7 @@ def pod_manifest(o: Observed) -> Obj:
                 LABEL_VM_NAMESPACE: metadata.namespace,
             },
             "annotations": {
-                PARENTS_ANNOTATION: ",".join(sorted({d.parent.metadata.name for d in o.disks if d.parent})),
+                PARENTS_ANNOTATION: ",".join(_parents(o)),
                 "goldpool.io/contract": str(CONTRACT_VERSION),
             },
             # The Lease is the pod's controller, so that kubectl drain takes it for a managed pod and evicts it.
@@ -148,8 +149,21 @@ def machine_contract(o: Observed) -> Machine:
         cpus=machine.spec.cpus,
         memory_bytes=machine.spec.memory,
         disks=tuple(_disk(d) for d in o.disks),
+        cdrom=_cdrom(o),
         stop_seconds=machine.spec.stop_timeout_seconds,
     )
+
+
+def _cdrom(o: Observed) -> ParentDisk | None:
+    if o.iso is None:
+        return None
+    return ParentDisk(parent=o.iso.parent or "", format=ImageFormat.ISO, revision=o.iso.revision or "")
+
+
+def _parents(o: Observed) -> list[str]:
+    """Names of all parents the guest reads."""
+    names = {d.parent.metadata.name for d in o.disks if d.parent}
+    return sorted(names | ({o.iso.parent} if o.iso is not None and o.iso.parent else set()))
 
 
 def _disk(disk: DiskView) -> Disk:
@@ -170,9 +184,9 @@ def _disk(disk: DiskView) -> Disk:
     )
 
 
-def _storage(disks: Iterable[DiskView]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _storage(o: Observed) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     volumes, mounts = [], []
-    for number, disk in enumerate(disks):
+    for number, disk in enumerate(o.disks):
         assert disk.volume is not None
         assert disk.mount is not None
         storage = disk.volume.spec.storage_id or ""
@@ -195,6 +209,14 @@ def _storage(disks: Iterable[DiskView]) -> tuple[list[dict[str, Any]], list[dict
             )
             volumes.append(volume)
             mounts.append(mount)
+    if o.iso is not None and o.iso.parent is not None:
+        assert o.medium is not None
+        assert o.medium.mount is not None
+        name = o.iso.parent
+        path = f"{PARENTS_ROOT}/{name}"
+        volume, mount = directory_volume(o.medium.mount, parent_directory(name), path, "iso", read_only=True)
+        volumes.append(volume)
+        mounts.append(mount)
     return volumes, mounts
 
 
@@ -207,16 +229,28 @@ def pinned_host(disks: Iterable[DiskView]) -> str:
     return ""
 
 
+def tied_host(o: Observed) -> str:
+    """The only host the machine can run on: that of its bytes, or of its ISO until another place is chosen for that."""
+    return pinned_host(o.disks) or (o.iso.host if o.iso is not None else "")
+
+
+def _pools(o: Observed) -> Iterable[StoragePool]:
+    """Of everything the guest reads."""
+    found = [pool for disk in o.disks for pool in (disk.pool, disk.parent_pool)]
+    if o.iso is not None and o.medium is not None:
+        found.append(o.medium.pool)
+    return (pool for pool in found if pool is not None)
+
+
 def _affinity(o: Observed) -> dict[str, Any]:
     """By the node's name when bytes pin the machine, else kube-scheduler chooses among all that reach the pools."""
-    host = pinned_host(o.disks)
+    host = tied_host(o)
     if host:
         return {"nodeSelectorTerms": [{"matchFields": [_field("In", host)]}]}
     labels = dict(o.machine.spec.node_selector)
-    for disk in o.disks:
-        for pool in (disk.pool, disk.parent_pool):
-            if pool is not None and pool.spec.scope is Scope.SHARED:
-                labels |= pool.spec.host_selector.match_labels
+    for pool in _pools(o):
+        if pool.spec.scope is Scope.SHARED:
+            labels |= pool.spec.host_selector.match_labels
     avoided = sorted({a.host for a in o.machine.status.avoid if a.host and not a.pool})
     term: dict[str, Any] = {"matchFields": [_field("NotIn", a) for a in avoided]} if avoided else {}
     expressions = [{"key": k, "operator": "In", "values": [v]} for k, v in sorted(labels.items())]
@@ -239,10 +273,8 @@ def _tolerations(o: Observed) -> list[dict[str, Any]]:
         for what in ("not-ready", "unreachable")
     ]
     asked = [*tolerations_of(o.machine.spec.tolerations)]
-    for disk in o.disks:
-        for pool in (disk.pool, disk.parent_pool):
-            if pool is not None:
-                asked += [t for t in tolerations_of(pool.spec.tolerations) if t not in asked]
+    for pool in _pools(o):
+        asked += [t for t in tolerations_of(pool.spec.tolerations) if t not in asked]
     return [*lost, *asked]
 
 

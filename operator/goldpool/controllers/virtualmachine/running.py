@@ -9,6 +9,7 @@ from goldpool.contracts.machine import Exit
 from goldpool.controllers.naming import STOPPED_FINALIZER
 from goldpool.controllers.verdict import busy, good, seconds_since, timestamp
 from goldpool.controllers.virtualmachine.effects import delete_pod, mark_used
+from goldpool.controllers.virtualmachine.medium import change_to_come
 from goldpool.controllers.virtualmachine.observed import Observed
 from goldpool.controllers.virtualmachine.pause import sentence
 from goldpool.controllers.virtualmachine.places import avoided_host
@@ -83,7 +84,9 @@ def follow(o: Observed, draft: Draft, pod: dict[str, Any]) -> Plan:
         draft.set(first_start_time=draft.get("first_start_time") or timestamp(o.now))
         return Plan(
             effects=effects,
-            status=draft.status(good(Reason.RUNNING, f"the guest runs{_in_spite_of(o)}"), "Running"),
+            status=draft.status(
+                good(Reason.RUNNING, f"the guest runs{_in_spite_of(o)}{change_to_come(o)}"), "Running"
+            ),
         )
     return _not_running(o, draft, pod)
 
@@ -179,9 +182,8 @@ def _ended(o: Observed, draft: Draft, pod: dict[str, Any]) -> Plan:
 
 def _in_spite_of(o: Observed) -> str:
     """QEMU holds what it has opened, even if it is not where it was any more."""
-    lost = [
-        d.parent.metadata.name for d in o.disks if d.parent and d.parent.status.state is not ParentState.READY
-    ]
+    parents = [d.parent for d in o.disks] + ([o.medium.parent] if o.medium is not None else [])
+    lost = [p.metadata.name for p in parents if p and p.status.state is not ParentState.READY]
     return f", but reads may fail: Parent {', '.join(lost)} is not at its location any more" if lost else ""
 
 

@@ -6,7 +6,7 @@ from goldpool.api.virtualmachine import Avoided, PodRef, VirtualMachineStatus
 from goldpool.controllers.naming import RETRY_ANNOTATION
 from goldpool.controllers.verdict import Verdict, conditions
 from goldpool.controllers.virtualmachine.observed import DiskView, Observed
-from goldpool.controllers.virtualmachine.pod import pinned_host
+from goldpool.controllers.virtualmachine.pod import tied_host
 
 
 class Draft:
@@ -31,6 +31,8 @@ class Draft:
             fields |= {"avoid": [], "plans": None}
             if retry != status.retry:
                 fields |= {"restarts": None}
+        if o.machine.status.iso is not None and o.iso is None:
+            fields |= {"iso": None}
         failing = any(d.volume is not None and d.volume.status.failure is not None for d in o.disks)
         return cls(o, fields, reset=again and (had_failed or failing))
 
@@ -85,7 +87,7 @@ class Draft:
                 )
                 if pod is not None
                 else None,
-                "host": (pod or {}).get("spec", {}).get("nodeName") or pinned_host(o.disks) or None,
+                "host": (pod or {}).get("spec", {}).get("nodeName") or tied_host(o) or None,
                 "template": spec.template_ref.name
                 if spec.template_ref
                 else (

@@ -7,9 +7,10 @@ from goldpool.api.conditions import ConditionType, Reason, is_true, message_of, 
 from goldpool.api.parent import ParentState
 from goldpool.api.virtualmachine import RejectionCount
 from goldpool.api.volume import DISCARDS_KEPT, Volume
-from goldpool.controllers.landscape import Bind
+from goldpool.controllers.landscape import Bind, Reserve
 from goldpool.controllers.naming import LABEL_VM_NAME, MADE_FOR_ANNOTATION, RETRY_ANNOTATION, storage_id
 from goldpool.controllers.verdict import MESSAGE_LIMIT, busy, seconds_since, stalled, timestamp
+from goldpool.controllers.virtualmachine import medium
 from goldpool.controllers.virtualmachine.allowances import heed_allowances
 from goldpool.controllers.virtualmachine.effects import claim_lease, ensure_root, mark_used, release_claims
 from goldpool.controllers.virtualmachine.observed import DiskView, Observed
@@ -20,12 +21,13 @@ from goldpool.controllers.virtualmachine.places import (
     last_failure,
     needing_place,
 )
-from goldpool.controllers.virtualmachine.pod import pinned_host
+from goldpool.controllers.virtualmachine.pod import tied_host
 from goldpool.controllers.virtualmachine.status import Draft
 from goldpool.engine.plan import EventKind, Patch, Plan, Record
 from goldpool.kube import resources as r
 from goldpool.planning.placement import Placement, Unplaceable
 from goldpool.planning.references import template_of
+from goldpool.planning.views import ISO
 
 
 def await_root(o: Observed, draft: Draft) -> Plan | None:
@@ -52,24 +54,30 @@ def await_root(o: Observed, draft: Draft) -> Plan | None:
             "restore the object, or delete the machine"
         )
         return Plan(status=draft.status(stalled(Reason.VOLUME_LOST, message), "Failed"))
-    name = spec.template_ref.name if spec.template_ref else ""
-    if o.template is None:
-        return Plan(
-            status=draft.status(busy(Reason.TEMPLATE_NOT_FOUND, f"there is no Template {name}"), "Pending")
-        )
-    if o.template.deleting:
-        return Plan(
-            status=draft.status(
-                stalled(Reason.TEMPLATE_DELETING, f"Template {name} is being deleted"), "Failed"
-            )
-        )
-    bad = why_stalled(o.template.status.conditions)
-    if bad is not None:
-        return Plan(status=draft.status(stalled(Reason.TEMPLATE_FAILED, f"Template {name}: {bad}"), "Failed"))
+    if spec.template_ref is not None and (stop := _without_template(o, draft, spec.template_ref.name)):
+        return stop
     return Plan(
         effects=ensure_root(o),
         status=draft.status(busy(Reason.WAITING_FOR_VOLUMES, "the root volume is made"), "Pending"),
     )
+
+
+def _without_template(o: Observed, draft: Draft, name: str) -> Plan | None:
+    if o.template is None:
+        message = f"there is no Template {name}"
+        return Plan(status=draft.status(busy(Reason.TEMPLATE_NOT_FOUND, message), "Pending"))
+    if medium.is_iso(o.template):
+        message = (
+            f"Template {name} is an ISO, and no disk is made of one: name it in spec.iso, and give spec.rootVolume a size "
+            "instead of the template"
+        )
+        return Plan(status=draft.status(stalled(Reason.TEMPLATE_IS_ISO, message), "Failed"))
+    if o.template.deleting:
+        message = f"Template {name} is being deleted"
+        return Plan(status=draft.status(stalled(Reason.TEMPLATE_DELETING, message), "Failed"))
+    if (bad := why_stalled(o.template.status.conditions)) is not None:
+        return Plan(status=draft.status(stalled(Reason.TEMPLATE_FAILED, f"Template {name}: {bad}"), "Failed"))
+    return None
 
 
 def _restored_with(o: Observed, root: Volume) -> bool:
@@ -152,7 +160,8 @@ def heed_plans(o: Observed, draft: Draft) -> Plan | None:
 
 def await_templates(o: Observed, draft: Draft) -> Plan | None:
     """Without its template a disk would be placed as if it needed no parent."""
-    for disk in needing_place(o, draft):
+    unbound = needing_place(o, draft)
+    for disk in unbound:
         assert disk.volume is not None
         name = template_of(disk.volume)
         if name is not None and disk.template is None:
@@ -161,13 +170,17 @@ def await_templates(o: Observed, draft: Draft) -> Plan | None:
         if disk.template is not None and disk.template.deleting:
             message = f"Volume {disk.volume_name}: Template {name} is being deleted"
             return Plan(status=draft.status(stalled(Reason.TEMPLATE_DELETING, message), "Failed"))
-    return None
+        if medium.is_iso(disk.template):
+            message = f"Volume {disk.volume_name}: Template {name} is an ISO, and no disk is made of one"
+            return Plan(status=draft.status(stalled(Reason.TEMPLATE_IS_ISO, message), "Failed"))
+    return medium.await_template(o, draft, moving=bool(unbound))
 
 
 def await_placement(o: Observed, draft: Draft) -> Plan | None:
-    """All disks that need a place get it in one plan: one guarded write each, which is the reservation."""
+    """All disks that need a place get it in one plan: one guarded write each, which is the reservation. So does the ISO,
+    by the status of the same pass."""
     unbound = needing_place(o, draft)
-    if not unbound:
+    if not unbound and not medium.needs_place(o, draft, moving=False):
         return None
     for disk in unbound:
         assert disk.volume is not None
@@ -204,8 +217,13 @@ def _nowhere(o: Observed, draft: Draft, refusal: Unplaceable) -> Plan:
 def _bind(o: Observed, draft: Draft, placement: Placement, unbound: list[DiskView]) -> Plan:
     by_name = {p.disk: p for p in placement.disks}
     pinned = placement.hosts[0] if len(placement.hosts) == 1 else ""
-    tied = any(p.host for p in placement.disks)
+    iso = by_name.pop(ISO, None)  # which ties this start to a host, and no disk
+    tied = any(p.host for p in by_name.values())
     effects: list[object] = []
+    if iso is not None:
+        inserted = medium.placed(o, iso)
+        effects.append(Reserve(o.machine, (inserted.template, inserted.location)))
+        draft.set(iso=inserted)
     for disk, token in zip(unbound, o.tokens, strict=False):
         assert disk.volume is not None
         place = by_name[disk.name]
@@ -220,6 +238,7 @@ def _bind(o: Observed, draft: Draft, placement: Placement, unbound: list[DiskVie
     return Plan(
         effects=(*effects, told),
         status=draft.status(busy(Reason.WAITING_FOR_VOLUMES, f"placed{on}{stands_in}"), "Provisioning"),
+        again_after=0 if iso is not None else None,  # its place is in the status, which wakes nobody
     )
 
 
@@ -262,7 +281,7 @@ def await_volumes(o: Observed, draft: Draft) -> Plan | None:
 
 def await_host(o: Observed, draft: Draft) -> Plan | None:
     """A machine tied to a host that is not ready or cordoned waits; it has nowhere else to go."""
-    host = pinned_host(o.disks)
+    host = tied_host(o)
     if not host:
         return None
     if o.host_node is None:
@@ -338,6 +357,7 @@ STEPS: Final[tuple[Callable[[Observed, Draft], Plan | None], ...]] = (
     await_templates,
     await_placement,
     await_volumes,
+    medium.await_medium,
     await_host,
     await_pause,
     claim,

@@ -5,6 +5,7 @@ from typing import Any, Final
 from goldpool.api.conditions import Reason, message_of, why_stalled
 from goldpool.api.model import format_quantity
 from goldpool.api.parent import ParentState
+from goldpool.api.template import TemplateFormat
 from goldpool.api.volume import DISCARDS_KEPT, Discarded, Volume, VolumeStatus
 from goldpool.contracts.layout import ImageFormat, Owner
 from goldpool.contracts.operations import PERMANENT, CreateBlank, CreateChild, Operation
@@ -45,6 +46,8 @@ def plan(o: Observed) -> Plan:
     volume = o.volume
     if volume.deleting:
         return discard(o, removal(o)) if FINALIZER in volume.metadata.finalizers else Plan()
+    if volume.spec.storage_id is None and (refusal := _refusal(o)) is not None:
+        return refusal
     if volume.spec.storage_id is None and isinstance(o.direct, DiskPlacement):
         return _bind_at_once(o, o.direct)
     if FINALIZER not in volume.metadata.finalizers:
@@ -54,6 +57,17 @@ def plan(o: Observed) -> Plan:
     if volume.restored:
         return adopt(o)
     return discard(o, _bound(o))
+
+
+def _refusal(o: Observed) -> Plan | None:
+    """Said at once, and not after its bytes were fetched."""
+    if o.template is None or o.template.spec.format is not TemplateFormat.ISO:
+        return None
+    message = (
+        f"Template {template_of(o.volume)} is an ISO, and no disk is made of one: name it in a machine's spec.iso, and make "
+        "an empty volume instead"
+    )
+    return Plan(status=status_of(o, stalled(Reason.TEMPLATE_IS_ISO, message)))
 
 
 def _bound(o: Observed) -> Plan:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from goldpool.contracts.machine import Ended, Exit
-from goldpool.controllers.landscape import Bind, Landscape
+from goldpool.controllers.landscape import Bind, Landscape, Reserve
 from goldpool.controllers.naming import LABEL_VM_UID
 from goldpool.controllers.parent import ParentController
 from goldpool.controllers.storagelocation import StorageLocationController
@@ -97,6 +97,7 @@ class Operator:
         self._reconciler.register_executor(Ask, dispatch.ask)
         self._reconciler.register_executor(Settle, dispatch.settle)
         self._reconciler.register_executor(Bind, bind)
+        self._reconciler.register_executor(Reserve, landscape.reserve)
         self.cache.add_listener(self._on_change)
         for (resource, _), obj in server.objects.items():
             if resource in WATCHED:

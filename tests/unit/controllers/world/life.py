@@ -9,13 +9,24 @@ from typing import Any
 from goldpool.contracts.machine import Exit
 from goldpool.contracts.operations import FailureReason
 from goldpool.controllers.naming import RETRY_ANNOTATION
+from goldpool.controllers.world import iso_of
 from goldpool.kube import resources as r
 from goldpool.kube.port import AlreadyExists, Obj
 from tests.unit.controllers.world.cluster import Cluster
-from tests.unit.controllers.world.users import TEAM, a_data_volume, a_machine, a_pool, a_template
+from tests.unit.controllers.world.users import (
+    TEAM,
+    a_data_volume,
+    a_machine,
+    a_pool,
+    a_template,
+    an_iso,
+    inserted,
+)
 
 MACHINES = ("vm-0", "vm-1", "vm-2")
 TEMPLATES = ("debian", "debian", "alpine")
+ISOS = ("tools", "drivers")
+"""The second one is not golden."""
 VOLUMES = ("data-0", "data-1")
 STRATEGIES = ("Always", "Always", "Halted", "RerunOnFailure", "Once")
 POLICIES = ("Required", "Preferred")
@@ -46,7 +57,7 @@ class Life:
         acts = (
             self.make_machine, self.make_machine, self.make_template, self.make_volume, self.change_strategy,
             self.change_strategy, self.delete_machine, self.delete_template, self.delete_volume, self.delete_parent,
-            self.retry, self.everybody_waits, self.everybody_waits,
+            self.retry, self.everybody_waits, self.everybody_waits, self.make_iso, self.change_iso,
         )  # fmt: skip
         trouble = (
             self.crash, self.wait, self.wait, self.guest_ends, self.kubelet_refuses, self.node_changes,
@@ -105,11 +116,13 @@ class Life:
 
     def make_machine(self) -> None:
         data = tuple(self._dice.sample(VOLUMES, self._dice.choice((0, 0, 1, 2))))
+        iso = self._dice.choice(("", "", *ISOS))
         self._make(
             r.VIRTUAL_MACHINE,
             a_machine(
                 self._dice.choice(MACHINES),
-                template=self._dice.choice(TEMPLATES),
+                template=self._dice.choice((*TEMPLATES, "") if iso else TEMPLATES),
+                iso=iso,
                 data=data,
                 golden=self._dice.choice(POLICIES),
             ),
@@ -118,6 +131,17 @@ class Life:
     def make_template(self) -> None:
         prepare = self._dice.choice(((), ("golden",)))
         self._make(r.TEMPLATE, a_template(self._dice.choice(TEMPLATES), prepare=prepare))
+
+    def make_iso(self) -> None:
+        name = self._dice.choice(ISOS)
+        self._make(r.TEMPLATE, an_iso(name, golden=name == ISOS[0]))
+
+    def change_iso(self) -> None:
+        name, iso = self._dice.choice(MACHINES), self._dice.choice(("", *ISOS))
+        if self.cluster.server.find(r.VIRTUAL_MACHINE, name, TEAM):
+            self.told.append(f"  {name} {iso}")
+            wanted = inserted(iso) if iso else None
+            self.cluster.server.edit(r.VIRTUAL_MACHINE, name, TEAM, spec={"iso": wanted})
 
     def make_volume(self) -> None:
         self._make(r.VOLUME, a_data_volume(self._dice.choice(VOLUMES)))
@@ -136,7 +160,7 @@ class Life:
         self._delete(r.VIRTUAL_MACHINE, self._dice.choice(MACHINES), TEAM)
 
     def delete_template(self) -> None:
-        self._delete(r.TEMPLATE, self._dice.choice(TEMPLATES))
+        self._delete(r.TEMPLATE, self._dice.choice((*TEMPLATES, *ISOS)))
 
     def delete_volume(self) -> None:
         self._delete(r.VOLUME, self._dice.choice((*VOLUMES, *(f"{vm}-root" for vm in MACHINES))), TEAM)
@@ -227,6 +251,11 @@ class Life:
         ids = {v["spec"].get("storageID") for v in server.all(r.VOLUME)}
         assert {storage for _, storage in disks.volumes} <= ids, "a disk that no object names"
         used = {v.get("status", {}).get("parent") for v in server.all(r.VOLUME)}
+        used |= {iso_of(m).get("parent") for m in server.all(r.VIRTUAL_MACHINE)}
+        for machine in server.all(r.VIRTUAL_MACHINE):
+            assert (
+                machine["metadata"]["name"] in running or not iso_of(machine) or machine["spec"].get("iso")
+            ), "an ISO that nobody wants is kept"
         for parent in server.all(r.PARENT):
             assert not parent["spec"]["fallback"] or parent["metadata"]["name"] in used, (
                 "a fallback of nobody"
@@ -239,12 +268,15 @@ class Life:
         server = self.cluster.server
         if machine["spec"].get("runStrategy", "Always") != "Always":
             return False
-        template = server.find(r.TEMPLATE, machine["spec"]["rootVolume"]["templateRef"]["name"])
+        if not self._can_have_its_iso(machine):
+            return False
+        named = machine["spec"]["rootVolume"].get("templateRef", {}).get("name")
+        template = server.find(r.TEMPLATE, named) if named else None
         root = server.find(r.VOLUME, f"{machine['metadata']['name']}-root", TEAM)
         if root is None and machine["status"].get("firstStartTime"):
             return False  # a disk that was used is never made anew
         made = root is not None and root.get("status", {}).get("createdTime")
-        if not made and (template is None or "deletionTimestamp" in template["metadata"]):
+        if not made and named and (template is None or "deletionTimestamp" in template["metadata"]):
             return False
         for attached in machine["spec"]["volumes"]:
             volume = server.find(r.VOLUME, attached["volumeRef"]["name"], TEAM)
@@ -257,6 +289,13 @@ class Life:
             v["spec"]["placement"]["host"] for v in self._disks_of(machine) if v["spec"].get("storageID")
         } - {""}
         return len(places) < 2
+
+    def _can_have_its_iso(self, machine: Obj) -> bool:
+        wanted = machine["spec"].get("iso")
+        if wanted is None:
+            return True
+        template = self.cluster.server.find(r.TEMPLATE, wanted["templateRef"]["name"])
+        return template is not None and "deletionTimestamp" not in template["metadata"]
 
     def _disks_of(self, machine: Obj) -> list[Obj]:
         names = [

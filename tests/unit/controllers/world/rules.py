@@ -37,6 +37,8 @@ class Rules:
         """storageID -> UID of the Volume it was minted for."""
         self.writers: dict[str, str] = {}
         """storageID -> UID of the pod whose process may write there."""
+        self.readers: dict[str, str] = {}
+        """UID of a pod -> the Parent in its CD drive."""
 
     # -- writes
 
@@ -77,6 +79,10 @@ class Rules:
             for volume in self._server.all(r.VOLUME):
                 made = volume.get("status", {}).get("createdTime")
                 assert not (made and volume["status"].get("parent") == old["metadata"]["name"])
+            for pod in self._server.all(r.POD):
+                assert _cdrom(pod) != old["metadata"]["name"] or _has_ended(pod), (
+                    "an ISO is doomed under its pod"
+                )
 
     def _pod(self, pod: Obj) -> None:
         machine = _machine(pod)
@@ -84,6 +90,12 @@ class Rules:
         assert not same, "a second pod of one machine"
         for disk in machine["disks"]:
             self._may_use(machine["uid"], disk)
+        if iso := _cdrom(pod):
+            parent = self._server.find(r.PARENT, iso)
+            assert parent is not None, f"a pod with {iso}, which is no Parent"
+            assert REMOVING_ANNOTATION not in parent["metadata"].get("annotations", {}), (
+                "a pod with a doomed ISO"
+            )
 
     def _may_use(self, holder: str, disk: Any) -> None:
         volume = self._volume(disk["storage_id"])
@@ -127,6 +139,7 @@ class Rules:
             assert not (current and status.get("createdTime") and status.get("parent") == parent), (
                 f"{parent} is removed under its child {volume['metadata']['name']}"
             )
+        assert parent not in self.readers.values(), f"{parent} is removed under a guest that reads it"
 
     # -- guests
 
@@ -140,14 +153,28 @@ class Rules:
             assert found, f"a guest on {storage}, whose bytes are not there"
             there = {revision for (_, _), revision in self._disks.parents.items()}
             assert found[0].parent is None or found[0].revision in there, "a guest without its parent"
+        if iso := _cdrom(pod):
+            assert iso in {name for _, name in self._disks.parents}, "a guest without its ISO"
+            self.readers[pod["metadata"]["uid"]] = iso
 
     def guest_ends(self, pod: Obj) -> None:
         for disk in _machine(pod)["disks"]:
             if self.writers.get(disk["storage_id"]) == pod["metadata"]["uid"]:
                 del self.writers[disk["storage_id"]]
+        self.readers.pop(pod["metadata"]["uid"], None)
 
     def _volume(self, storage: str) -> Obj | None:
         return next((v for v in self._server.all(r.VOLUME) if v["spec"].get("storageID") == storage), None)
+
+
+def _cdrom(pod: Obj) -> str:
+    """Name of the Parent in its drive; empty for none."""
+    return str((_machine(pod)["cdrom"] or {}).get("parent", ""))
+
+
+def _has_ended(pod: Obj) -> bool:
+    states = [next(iter(c["state"])) for c in pod.get("status", {}).get("containerStatuses", ())]
+    return states == ["terminated"] or pod.get("status", {}).get("phase") == "Failed"
 
 
 def _machine(pod: Obj) -> Any:

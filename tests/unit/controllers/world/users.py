@@ -26,15 +26,34 @@ def a_template(name: str = "debian", *, prepare: tuple[str, ...] = ()) -> Obj:
     return {"metadata": {"name": name}, "spec": spec}
 
 
+def an_iso(name: str = "tools", *, golden: bool = True) -> Obj:
+    template = a_template(name)
+    template["spec"] |= {"format": "iso", "golden": golden}
+    return template
+
+
+def inserted(iso: str) -> Obj:
+    """``spec.iso``."""
+    return {"templateRef": {"name": iso}}
+
+
 def a_machine(
-    name: str, *, template: str = "debian", data: tuple[str, ...] = (), golden: str = "Required"
+    name: str,
+    *,
+    template: str = "debian",
+    data: tuple[str, ...] = (),
+    golden: str = "Required",
+    iso: str = "",
 ) -> Obj:
-    spec = {
+    """Without a template its root disk is empty."""
+    spec: Obj = {
         "goldenPolicy": golden,
         "memory": "1Gi",
-        "rootVolume": {"templateRef": {"name": template}},
+        "rootVolume": {"templateRef": {"name": template}} if template else {"size": "1Gi"},
         "volumes": [{"name": volume, "volumeRef": {"name": volume}} for volume in data],
     }
+    if iso:
+        spec["iso"] = inserted(iso)
     return {"metadata": {"name": name, "namespace": TEAM}, "spec": spec}
 
 
