@@ -92,7 +92,8 @@ def worlds(draw: st.DrawFn) -> World:
         locations.extend(draw(location(pool, host, golden=golden, shared=shared)) for host in at)
     templates = {t.name: t for t in draw(st.lists(TEMPLATES, max_size=2))}
     disks = tuple(draw(disk(name, templates)) for name in ("root", "data")[: draw(st.integers(1, 2))])
-    if templates and draw(st.booleans()):
+    with_iso = draw(st.booleans())
+    if templates and with_iso:
         # Beside the disks, or the only one that needs a place.
         disks = (*disks[: draw(st.integers(0, 2))], draw(medium(templates)))
     names = [loc.name for loc in locations]

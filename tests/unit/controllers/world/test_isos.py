@@ -36,6 +36,7 @@ def machine(cluster: Cluster, name: str = "vm-0") -> Obj:
 
 
 def ready(obj: Obj) -> dict[str, Any]:
+    found: dict[str, Any]
     [found] = [c for c in obj["status"]["conditions"] if c["type"] == "Ready"]
     return found
 
