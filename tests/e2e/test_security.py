@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.e2e.api import DATA_NAMESPACE, SYSTEM_NAMESPACE, Api, Obj
-from tests.e2e.builders import TEST_GOLDEN, a_data_volume, a_machine, a_pool, a_template
+from tests.e2e.builders import a_data_volume, a_machine, a_pool, a_template
 from tests.e2e.cli import goldpool
 from tests.e2e.intruder import has_no_power, inside
 from tests.e2e.server import Image
@@ -200,32 +200,6 @@ def stalled(site: Site, kind: str, name: str) -> None:
     site.eventually(
         lambda: site.condition(kind, name, "Stalled").get("status") == "True", f"{name} is refused"
     )
-
-
-def spoiled(path: Path, *options: str) -> bytes:
-    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *options, path, "4M"], check=True)
-    return path.read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        (("-u", "-b", "/etc/passwd", "-F", "raw"), "backing file"),
-        (("-o", "data_file={dir}/passwd,data_file_raw=on"), "data file"),
-    ],
-)
-def test_an_image_that_leads_elsewhere_is_refused_before_anything_is_opened(
-    site: Site, tmp_path: Path, options: tuple[str, ...], says: str
-) -> None:
-    golden, _ = site.pools_on(NODE)
-    image = spoiled(tmp_path / "bad.qcow2", *(each.format(dir=tmp_path) for each in options))
-    template = site.template(Image(image), stem="bad", prepare=[golden])
-    site.machine("vm", template=template)
-    stalled(site, "Template", template)
-    assert says in site.condition("Template", template)["message"]
-    assert site.nodes.names_in(NODE, f"{TEST_GOLDEN}/templates") == []
-    assert site.nodes.names_in(NODE, f"{TEST_GOLDEN}/tmp") == []
-    assert site.pod_of("vm") is None
 
 
 # --- a compromised operator
