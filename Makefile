@@ -13,7 +13,7 @@ SIDE_BY_SIDE := $(shell n=$$(($$(nproc) - 1)); [ $$n -lt 2 ] || \
 export CLUSTER
 CLUSTER_TOOL = $(if $(filter kind,$(CLUSTER)),hack.kind,hack.cluster)
 # Directories of tests whose types mypy holds, too.
-TYPED_TESTS := tests/servers tests/e2e tests/matrix tests/upgrade tests/bench $(addprefix tests/unit/,api bench chart cli controllers dispatch e2e engine hack kube planning runtime servers worker) \
+TYPED_TESTS := tests/servers tests/images tests/e2e tests/matrix tests/upgrade tests/bench $(addprefix tests/unit/,api bench chart cli controllers dispatch e2e engine hack kube planning runtime servers worker) \
 	$(addprefix tests/cluster/,api dispatch engine)
 
 .DEFAULT_GOAL := help

@@ -28,7 +28,7 @@ OPTIONS: Final = (
 )
 
 
-def seeds(directory: Path) -> list[bytes]:
+def seeds(directory: Path) -> "Seeds":
     """One image for each set of options, with data in it, and those that qemu-img makes in other ways."""
     made = []
     for number, options in enumerate(OPTIONS):
@@ -44,7 +44,7 @@ def seeds(directory: Path) -> list[bytes]:
         qemu_img("create", "-q", "-f", "qcow2", "-o", "cluster_size=4k", path, str(DISK))
     qemu_img("snapshot", "-c", "one", kept)
     qemu_img("bitmap", "--add", marked, "changes")
-    return [path.read_bytes() for path in (*made, compressed, kept, marked)]
+    return Seeds(tuple(path.read_bytes() for path in (*made, compressed, kept, marked)))
 
 
 @dataclass(frozen=True)
@@ -146,22 +146,39 @@ def _backing(names: Sequence[bytes]) -> st.SearchStrategy[list[Spoil]]:
     return st.builds(made, st.sampled_from(names), st.sampled_from([112, 256, 400]), fields=st.booleans())
 
 
-def spoiled(images: Sequence[bytes], paths: Sequence[Path]) -> st.SearchStrategy[bytes]:
-    """An image with up to six things wrong with it, or none; names in it lead to ``paths``."""
-    names = [str(path).encode() for path in paths]
-    names += [f'json:{{"driver":"raw","file":{{"driver":"file","filename":"{p}"}}}}'.encode() for p in paths]
+@dataclass(frozen=True)
+class Spoiled:
+    """One of the seeds, and what is wrong with it: what a failing test prints."""
 
-    def of(image: bytes) -> st.SearchStrategy[bytes]:
-        cut = st.builds(lambda n: Spoil(0, image[:1], n), st.integers(0, len(image)))
-        anywhere = st.builds(Spoil, st.integers(0, len(image)), st.binary(min_size=1, max_size=8))
-        each = st.one_of(_field(image), _entry(image), _extension(names), anywhere, cut)
-        spoils = st.lists(each, max_size=4)
-        return st.builds(_applied, st.just(image), st.one_of(st.just([]), _backing(names)), spoils)
+    seed: int
+    spoils: tuple[Spoil, ...]
 
-    return st.sampled_from(images).flatmap(of)
+    def of(self, seeds: "Seeds") -> bytes:
+        image = seeds.images[self.seed]
+        for spoil in self.spoils:
+            image = spoil.over(image)
+        return image
 
 
-def _applied(image: bytes, first: list[Spoil], then: list[Spoil]) -> bytes:
-    for spoil in (*first, *then):
-        image = spoil.over(image)
-    return image
+@dataclass(frozen=True, repr=False)
+class Seeds:
+    images: tuple[bytes, ...]
+
+    def spoiled(self, paths: Sequence[Path], *, largest: int = 1 << 30) -> st.SearchStrategy[Spoiled]:
+        """An image of up to ``largest`` bytes with some things wrong with it, or none; names in it lead to ``paths``."""
+        names = [str(path).encode() for path in paths]
+        names += [
+            f'json:{{"driver":"raw","file":{{"driver":"file","filename":"{path}"}}}}'.encode()
+            for path in paths
+        ]
+
+        def of(seed: int) -> st.SearchStrategy[Spoiled]:
+            image = self.images[seed]
+            cut = st.builds(lambda n: Spoil(0, image[:1], n), st.integers(0, len(image)))
+            anywhere = st.builds(Spoil, st.integers(0, len(image)), st.binary(min_size=1, max_size=8))
+            each = st.one_of(_field(image), _entry(image), _extension(names), anywhere, cut)
+            first: st.SearchStrategy[list[Spoil]] = st.one_of(st.just([]), _backing(names))
+            return st.builds(lambda a, b: Spoiled(seed, (*a, *b)), first, st.lists(each, max_size=4))
+
+        fitting = [n for n, image in enumerate(self.images) if len(image) <= largest]
+        return st.sampled_from(fitting).flatmap(of)

@@ -24,7 +24,7 @@ from goldpool.worker.gate.qcow2_tables import check_tables
 from tests.images.medium import a_medium
 from tests.unit.worker.builders import needs_qemu_img
 from tests.unit.worker.gate.canary import Canaries, watched
-from tests.unit.worker.gate.mutation import seeds, spoiled
+from tests.unit.worker.gate.mutation import Seeds, seeds
 
 TIMES = int(os.environ.get("GOLDPOOL_FUZZ", "1"))
 POLICY = FetchPolicy(max_bytes=1 << 30, max_virtual_bytes=1 << 40, check_seconds=300)
@@ -51,7 +51,7 @@ def canaries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canaries]:
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+def images(tmp_path_factory: pytest.TempPathFactory) -> Seeds:
     return seeds(tmp_path_factory.mktemp("seeds"))
 
 
@@ -99,10 +99,10 @@ def test_the_canaries_are_seen_when_somebody_opens_them(canaries: Canaries, tmp_
 @looking_at(60)
 @given(data=st.data())
 def test_what_is_admitted_stands_alone(
-    images: list[bytes], canaries: Canaries, tmp_path: Path, data: st.DataObject
+    images: Seeds, canaries: Canaries, tmp_path: Path, data: st.DataObject
 ) -> None:
     path = tmp_path / "i"
-    path.write_bytes(data.draw(spoiled(images, canaries.paths)))
+    path.write_bytes(data.draw(images.spoiled(canaries.paths)).of(images))
     virtual_bytes = verdict(path)
     if virtual_bytes is not None:
         qemu_agrees(path, virtual_bytes)
@@ -113,11 +113,11 @@ def test_what_is_admitted_stands_alone(
 @looking_at(400)
 @given(data=st.data())
 def test_our_own_reading_never_fails_in_another_way(
-    images: list[bytes], tmp_path: Path, data: st.DataObject
+    images: Seeds, tmp_path: Path, data: st.DataObject
 ) -> None:
     path = tmp_path / "i"
-    small = [image for image in images if len(image) < 1 << 20]
-    path.write_bytes(data.draw(spoiled(small, [Path("/etc/passwd")])))
+    spoiled = data.draw(images.spoiled([Path("/etc/passwd")], largest=1 << 20))
+    path.write_bytes(spoiled.of(images))
     with path.open("rb") as file, suppress(OperationFailed):
         image = Image.of(file.fileno())
         header = read_header(image.head, image.length)
@@ -152,7 +152,7 @@ def test_what_was_found_before(path: Path, canaries: Canaries) -> None:
     """Small images kept because of what they are, or because something once went wrong with them; the first word of
     the name is what becomes of them."""
     virtual_bytes = verdict(path)
-    assert {None: "refused"}.get(virtual_bytes, "admitted") == path.name.partition("-")[0]
+    assert ("refused" if virtual_bytes is None else "admitted") == path.name.partition("-")[0]
     if virtual_bytes is not None:
         qemu_agrees(path, virtual_bytes)
     assert not canaries.disturbed()
