@@ -1,11 +1,11 @@
 """Parent: the verified, immutable copy of one template revision at one location. Written by the operator."""
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import Annotated, ClassVar, Final
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
-from goldpool.api.model import ApiModel, Bytes, Column, Crd, Kind, Rule, Time
+from goldpool.api.model import ApiModel, Bytes, Column, Crd, Kind, ListAtomic, Rule, Time
 from goldpool.api.references import Blockers, Conditions
 from goldpool.api.source import SourceFacts
 from goldpool.api.template import TemplateFormat
@@ -46,6 +46,26 @@ class ParentSpec(ApiModel):
     )
 
 
+class MirrorStatus(ApiModel):
+    """What one mirror, or a metalink that names mirrors, answered in the last fetch."""
+
+    mirror: Annotated[str, StringConstraints(max_length=256)] = Field(
+        description="Scheme, host and path, without query or credentials."
+    )
+    reason: Annotated[str, StringConstraints(max_length=64)] = Field(
+        default="", description="Why it failed or was not asked; empty for the one that delivered."
+    )
+    message: Annotated[str, StringConstraints(max_length=256)] = Field(
+        default="", description="What it answered, with the numbers."
+    )
+    attempts: int = Field(default=0, description="How often it was asked; 0 when it cannot be used at all.")
+
+
+MIRRORS_SHOWN: Final = 10
+TRIED_HOSTS: Final = 3
+"""CloudStack's budget too: DirectDownloadManagerImpl sends a download to at most three hosts."""
+
+
 class ParentStatus(ApiModel):
     """How far it is, and who needs it."""
 
@@ -69,6 +89,15 @@ class ParentStatus(ApiModel):
     mirror: str | None = Field(
         default=None, description="Where the bytes came from, without query or credentials."
     )
+    mirrors: Annotated[list[MirrorStatus], ListAtomic(), Field(max_length=MIRRORS_SHOWN)] = Field(
+        default=[],
+        description="What up to 10 mirrors answered in the last fetch, in the order they were asked.",
+    )
+    mirrors_total: int | None = Field(default=None, description="How many mirrors there were.")
+    verified: Annotated[str, StringConstraints(max_length=16)] | None = Field(
+        default=None,
+        description="The strongest declared digest that the bytes have, like sha512; none when none was declared.",
+    )
     attempt: int | None = Field(default=None, description="Number of the current fetch Job, from 1.")
     failures: int | None = Field(default=None, description="Failed fetch Jobs in a row.")
     failure: str | None = Field(default=None, description="Why the last fetch failed, as a stable reason.")
@@ -78,6 +107,10 @@ class ParentStatus(ApiModel):
         default=None, description="The template's value of goldpool.io/retry that was acted on."
     )
     fetched_on: str | None = Field(default=None, description="The host that fetches or fetched it.")
+    tried_hosts: Annotated[list[str], ListAtomic(), Field(max_length=TRIED_HOSTS)] = Field(
+        default=[],
+        description="Hosts of a Shared pool that could not fetch it, in a row; another one comes next, up to 3.",
+    )
     revision: str | None = Field(default=None, description="sha256 of the published bytes.")
     size: Bytes | None = Field(default=None, description="Size of the file.")
     virtual_size: Bytes | None = Field(default=None, description="Size of the disk a guest sees.")

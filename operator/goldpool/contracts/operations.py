@@ -260,6 +260,10 @@ class FailureReason(StrEnum):
     """Compressed data that cannot be expanded, all of which arrived."""
     CHECKSUM_MISMATCH = "ChecksumMismatch"
     """Every mirror delivered a full body and each repeated its own wrong digest: the source itself is wrong."""
+    SIZE_MISMATCH = "SizeMismatch"
+    """The same, with another size than the metalink's."""
+    METALINK_INVALID = "MetalinkInvalid"
+    """The metalink was had, more than once, and says nothing that can be fetched."""
     REVISION_MISMATCH = "RevisionMismatch"
     """Good bytes, but not those of the template's pinned revision."""
     WRONG_FORMAT = "WrongFormat"
@@ -278,6 +282,8 @@ PERMANENT: Final = frozenset(
     {
         FailureReason.SOURCE_CORRUPT,
         FailureReason.CHECKSUM_MISMATCH,
+        FailureReason.SIZE_MISMATCH,
+        FailureReason.METALINK_INVALID,
         FailureReason.REVISION_MISMATCH,
         FailureReason.WRONG_FORMAT,
         FailureReason.UNSAFE_IMAGE,
@@ -307,6 +313,10 @@ class Fetched(Contract):
     attempts: int = 1
     transferred_bytes: int = Field(
         default=0, description="bytes of the body; more or less than the file's if it was compressed"
+    )
+    verified: str = Field(
+        default="",
+        description="strongest declared algorithm whose digest matched; empty when none was declared",
     )
     etag: str = Field(default="", description="as the server gave it, to notice that the source changed")
     last_modified: str = Field(default="", description="the same")
@@ -351,8 +361,9 @@ class Report(Contract):
     probed: Probed | None = None
     adopted: tuple[Adopted, ...] = ()
     mirrors: tuple[MirrorResult, ...] = Field(
-        default=(), description="of a Fetch or ProbeSource: those that were asked"
+        default=(), description="of a Fetch or ProbeSource: the first of those that were asked"
     )
+    mirrors_total: int = Field(default=0, description="of a Fetch: how many there are")
     locations: tuple[LocationFacts, ...] = ()
 
     def succeeded(self, index: int) -> bool:

@@ -34,14 +34,13 @@ class Source(Contract):
     ca_key: str = Field(default=CA_FILE, description="which of its keys")
 
 
-class Mirror(Contract):
-    """One place the same bytes can be fetched from."""
-
-    url: str
+MIRROR_LIMIT: Final = 10
+"""Results that are told of one fetch; the others are only counted."""
 
 
 class MirrorResult(Contract):
-    """What one mirror answered. ``reason`` is empty for the one that delivered."""
+    """What one mirror, or a metalink that names mirrors, answered last. ``reason`` is empty for the one that delivered;
+    ``attempts`` is 0 for what was not asked at all (a torrent, an unknown digest)."""
 
     mirror: str = Field(description="scheme, host and path only: never a query or credentials")
     reason: str = ""

@@ -44,13 +44,21 @@ def mount_of(pool: StoragePool, location: StorageLocation, node_uid: str, cluste
 
 
 def executing_host(world: World, pool: StoragePool, location: StorageLocation, turn: int = 0) -> str | None:
-    """The host that works on the location: its own, or for a Shared pool one of the ready ones, by turns.
-    None while no host can."""
+    """The first of those that can work on the location. None while no host can."""
+    return next(iter(executing_hosts(world, pool, location, turn)), None)
+
+
+def executing_hosts(
+    world: World, pool: StoragePool, location: StorageLocation, turn: int = 0
+) -> tuple[str, ...]:
+    """The hosts that can work on the location now: its own, or for a Shared pool all ready ones, beginning with the one
+    whose turn it is."""
     if location.spec.host:
         node = world.node(location.spec.host)
-        return node.name if node is not None and node.ready else None
+        return (node.name,) if node is not None and node.ready else ()
     ready = sorted(n.name for n in world.hosts_of(pool) if n.ready)
-    return ready[turn % len(ready)] if ready else None
+    first = turn % len(ready) if ready else 0
+    return (*ready[first:], *ready[:first])
 
 
 def tolerations_of(tolerations: list[Toleration]) -> tuple[dict[str, str], ...]:

@@ -6,7 +6,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from goldpool.contracts.operations import PERMANENT, FailureReason, LocationFacts, Progress, Report
+from goldpool.contracts.operations import PERMANENT, Failure, FailureReason, LocationFacts, Progress, Report
 from goldpool.dispatch.alone import goes_alone, has_room, kind_of, name_of
 from goldpool.dispatch.entries import Entry, Flight
 from goldpool.dispatch.forming import Batch, form_batch
@@ -165,14 +165,11 @@ class Book:
                 fetched = report.fetched if kind is JobKind.FETCH else None
                 probed = report.probed if kind is JobKind.PROBE else None
                 adopted = next((found for found in report.adopted if found.index == index), None)
-                done = Succeeded(facts, fetched, adopted, probed, report.mirrors)
-                self._end(entry, done, now)
+                mirrors, total = report.mirrors, report.mirrors_total
+                self._end(entry, Succeeded(facts, fetched, adopted, probed, mirrors, total), now)
                 owners |= entry.owners
             elif index in failures:
-                failure = failures[index]
-                final = failure.reason in PERMANENT
-                mirrors = report.mirrors if report is not None else ()
-                self._end(entry, Failed(failure.reason, failure.message, final, mirrors), now)
+                self._end(entry, _failed(failures[index], report), now)
                 owners |= entry.owners
             else:
                 unknown.append(entry)
@@ -337,3 +334,8 @@ class Book:
 
 def _facts(report: Report, location: str) -> LocationFacts | None:
     return next((facts for facts in report.locations if facts.location == location), None)
+
+
+def _failed(failure: Failure, report: Report | None) -> Failed:
+    mirrors, total = (report.mirrors, report.mirrors_total) if report is not None else ((), 0)
+    return Failed(failure.reason, failure.message, failure.reason in PERMANENT, mirrors, total)

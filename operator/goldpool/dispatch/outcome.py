@@ -35,7 +35,8 @@ class Succeeded:
     adopted: Adopted | None = None
     probed: Probed | None = None
     mirrors: tuple[MirrorResult, ...] = ()
-    """Of a Fetch or a ProbeSource: what each mirror that was asked answered."""
+    """Of a Fetch or a ProbeSource: what each mirror that was asked answered, the first ten of them."""
+    mirrors_total: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Failed:
     message: str
     permanent: bool
     mirrors: tuple[MirrorResult, ...] = ()
+    mirrors_total: int = 0
 
 
 Ended = Succeeded | Failed

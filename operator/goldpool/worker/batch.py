@@ -74,6 +74,7 @@ class _Run:
     fetched: Fetched | None = None
     probed: Probed | None = None
     mirrors: tuple[MirrorResult, ...] = ()
+    mirrors_total: int = 0
     adopted: dict[str, VolumeSidecar] = field(default_factory=dict)
     """By operation."""
     unsynced: dict[tuple[str, str], set[int]] = field(default_factory=lambda: defaultdict(set))
@@ -188,9 +189,13 @@ def _work(
 ) -> Iterable[str]:
     match operation:
         case Fetch():
-            from goldpool.worker.fetch import fetch  # urllib3 and TLS: most batches need neither
+            from goldpool.worker.fetch import Answers, fetch  # urllib3 and TLS: most batches need neither
 
-            current.fetched = fetch(location, operation)
+            answers = Answers()
+            try:
+                current.fetched = fetch(location, operation, answers)
+            finally:
+                current.mirrors, current.mirrors_total = answers.results()
             return ()
         case CreateChild():
             volumes.create_child(location, operation)
@@ -268,6 +273,7 @@ def _report(current: _Run) -> Report:
         fetched=current.fetched,
         probed=current.probed,
         mirrors=current.mirrors,
+        mirrors_total=current.mirrors_total,
         adopted=tuple(_adopted(current)),
         locations=tuple(_facts(current, location) for location in named),
     )

@@ -4,14 +4,15 @@ import itertools
 from collections.abc import Iterator
 
 from goldpool.contracts.operations import TERMINATION_MESSAGE_LIMIT, Failure, LocationFacts, Report
+from goldpool.contracts.source import MirrorResult
 from goldpool.worker.failures import shortened
 
 
 def encoded(report: Report, limit: int = TERMINATION_MESSAGE_LIMIT) -> bytes:
     """The report as JSON of at most ``limit`` bytes that always parses.
 
-    What goes first is what helps least: long texts, then all texts of failures, then failures (counted in
-    ``omitted``, so that they are asked again), and only then what is known of locations.
+    What goes first is what helps least: long texts of mirrors and failures, then all of them, then mirrors, then
+    failures (counted in ``omitted``, so that they are asked again), and only then what is known of locations.
     """
     return next(
         data for smaller in _ever_smaller(report) if len(data := smaller.model_dump_json().encode()) <= limit
@@ -21,7 +22,14 @@ def encoded(report: Report, limit: int = TERMINATION_MESSAGE_LIMIT) -> bytes:
 def _ever_smaller(report: Report) -> Iterator[Report]:
     yield report
     for length in (160, 60, 0):
+        # The one sentence about a fetch names what its mirrors would say at length.
+        report = report.model_copy(update={"mirrors": tuple(_told(one, length) for one in report.mirrors)})
+        yield report
+    for length in (160, 60, 0):
         yield _with(report, [_cut(failure, length) for failure in report.failures], report.locations)
+    for kept in range(len(report.mirrors) - 1, -1, -1):
+        report = report.model_copy(update={"mirrors": report.mirrors[:kept]})
+        yield _with(report, [_cut(failure, 0) for failure in report.failures], report.locations)
     silent = [_cut(failure, 0) for failure in report.failures]
     locations = report.locations
     for kept in range(len(silent) - 1, -1, -1):
@@ -37,6 +45,10 @@ def _ever_smaller(report: Report) -> Iterator[Report]:
 
 def _cut(failure: Failure, length: int) -> Failure:
     return failure.model_copy(update={"message": shortened(failure.message, length) if length else ""})
+
+
+def _told(result: MirrorResult, length: int) -> MirrorResult:
+    return result.model_copy(update={"message": shortened(result.message, length) if length else ""})
 
 
 def _with(report: Report, failures: list[Failure], locations: tuple[LocationFacts, ...]) -> Report:

@@ -44,6 +44,7 @@ def observed(
         "location": location,
         "location_ready": True,
         "host": NODE,
+        "hosts": (NODE,),
         "host_location": "",
         "node_known": True,
         "mount": mount_of(pool, location, f"uid-{NODE}", "cluster"),

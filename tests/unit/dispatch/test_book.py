@@ -99,6 +99,18 @@ def test_asking_a_source_brings_what_it_serves_and_what_each_mirror_said() -> No
     assert (failed.mirrors, failed.permanent) == (mirrors, False)
 
 
+@pytest.mark.parametrize("good", [True, False], ids=["delivered", "failed"])
+def test_a_transfer_brings_what_its_mirrors_answered(good: bool) -> None:
+    book = a_book(a_fetch("p-1"))
+    (start,) = book.take(LATER)
+    results = (MirrorResult(mirror="http://h/a", reason="SourceRefused"),)
+    report = a_report(1, failed={} if good else {0: FailureReason.SOURCE_REFUSED})
+    book.ended(start.record.name, report.model_copy(update={"mirrors": results, "mirrors_total": 12}), LATER)
+    outcome = book.outcome("fetch-p-1-1")
+    assert isinstance(outcome, Succeeded if good else Failed)
+    assert (outcome.mirrors, outcome.mirrors_total) == (results, 12)
+
+
 def test_each_adoption_hears_what_it_found() -> None:
     book = a_book(an_adoption("v-1"), an_adoption("v-2"))
     (start,) = book.take(LATER)

@@ -6,26 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldpool.contracts.operations import PERMANENT, FailureReason, FetchPolicy, Progress
-from goldpool.contracts.source import Mirror
+from goldpool.contracts.operations import FailureReason, FetchPolicy, Progress
 from goldpool.worker.failures import OperationFailed
-from goldpool.worker.fetch.mirrors import conclude
 from goldpool.worker.fetch.policy import MirrorFailed, forbidden, next_hop, origin
 from goldpool.worker.fetch.progress import Reporter
 from goldpool.worker.fetch.room import Room
 from goldpool.worker.fetch.verify import Digests
 
 R = FailureReason
-
-
-@given(st.lists(st.lists(st.tuples(st.sampled_from(list(R)), st.sampled_from("ab")), min_size=1), min_size=1))
-def test_a_conclusion_is_permanent_only_if_every_mirror_is_hopeless(tries: list[list[tuple[R, str]]]) -> None:
-    mirrors = [Mirror(url="http://h/p") for _ in tries]
-    failures = {place: [MirrorFailed(*one, one[1]) for one in mine] for place, mine in enumerate(tries)}
-    verdict = conclude(mirrors, failures)
-    if any(mine[-1][0] not in PERMANENT for mine in tries):
-        assert verdict.reason not in PERMANENT
-    assert len(verdict.message) <= 512
 
 
 @given(st.lists(st.binary(max_size=100)))

@@ -17,6 +17,7 @@ from goldpool.contracts.operations import (
     LocationState,
     Report,
 )
+from goldpool.contracts.source import MirrorResult
 from goldpool.worker.__main__ import main
 from goldpool.worker.failures import os_failure
 from goldpool.worker.report import encoded
@@ -32,17 +33,35 @@ locations = st.builds(
     message=st.text(max_size=600),
 )
 
+mirrors = st.builds(
+    MirrorResult,
+    mirror=st.text(max_size=200),
+    reason=st.sampled_from(FailureReason),
+    message=st.text(max_size=256),
+    attempts=st.integers(0, 9),
+)
 
-@given(st.lists(failures, max_size=250), st.lists(locations, max_size=20), st.integers(0, 1 << 1000))
+
+@given(
+    st.lists(failures, max_size=250),
+    st.lists(locations, max_size=20),
+    st.lists(mirrors, max_size=10),
+    st.integers(0, 1 << 1000),
+)
 def test_a_report_always_fits_parses_and_counts_what_it_left_out(
-    failed: list[Failure], found: list[LocationFacts], done: int
+    failed: list[Failure], found: list[LocationFacts], asked: list[MirrorResult], done: int
 ) -> None:
-    report = Report(done=f"{done:x}", failures=tuple(failed), locations=tuple(found))
+    report = Report(
+        done=f"{done:x}", failures=tuple(failed), locations=tuple(found),
+        mirrors=tuple(asked), mirrors_total=len(asked),
+    )  # fmt: skip
     data = encoded(report)
     assert len(data) <= TERMINATION_MESSAGE_LIMIT
     parsed = Report.model_validate_json(data)
     assert parsed.done == report.done
     assert len(parsed.failures) + parsed.omitted == len(failed)
+    assert parsed.mirrors_total == len(asked)
+    assert [one.mirror for one in parsed.mirrors] == [one.mirror for one in asked[: len(parsed.mirrors)]]
     assert [one.index for one in parsed.failures] == [one.index for one in failed[: len(parsed.failures)]]
 
 
@@ -53,6 +72,17 @@ def test_texts_go_before_failures() -> None:
     parsed = Report.model_validate_json(encoded(report))
     assert len(parsed.failures) == 50
     assert parsed.omitted == 0
+
+
+def test_of_a_fetch_the_one_sentence_stays_and_every_mirror_keeps_its_reason() -> None:
+    reason = FailureReason.SOURCE_REFUSED
+    told = MirrorResult(mirror="http://h/" + "p" * 191, reason=reason, message="m" * 256)
+    failure = Failure(index=0, reason=reason, message="s" * 512)
+    parsed = Report.model_validate_json(
+        encoded(Report(failures=(failure,), mirrors=(told,) * 10, mirrors_total=30))
+    )
+    assert parsed.failures == (failure,)
+    assert [(one.mirror, one.reason) for one in parsed.mirrors] == [(told.mirror, reason)] * 10
 
 
 @pytest.mark.parametrize(

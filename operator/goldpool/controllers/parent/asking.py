@@ -6,6 +6,7 @@ from goldpool.contracts.layout import ImageFormat
 from goldpool.contracts.operations import Fetch
 from goldpool.controllers.backing import HOST_AWAY_SECONDS, tolerations_of
 from goldpool.controllers.checksum import checksum
+from goldpool.controllers.naming import RETRY_ANNOTATION
 from goldpool.controllers.parent.observed import Observed
 from goldpool.controllers.parent.status import status_of
 from goldpool.controllers.source import source_of
@@ -48,6 +49,14 @@ def ask(o: Observed, attempt: int, operation: str) -> Plan:
     )
     status = status_of(
         o, busy(Reason.FETCHING, f"waiting for a fetch Job on {o.host}"), state=ParentState.FETCHING,
-        attempt=attempt, fetched_on=o.host, next_retry_time=None,
+        attempt=attempt, fetched_on=o.host, next_retry_time=None, retry=_heeded(o),
     )  # fmt: skip
     return Plan(effects=(Ask(request),), status=status)
+
+
+def _heeded(o: Observed) -> str | None:
+    """The value of goldpool.io/retry that this fetch answers; one that is set while it goes on asks for another."""
+    status = o.parent.status
+    if status.state is ParentState.FETCHING or o.template is None:
+        return status.retry
+    return o.template.metadata.annotations.get(RETRY_ANNOTATION)

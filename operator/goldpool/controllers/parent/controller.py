@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 from goldpool.api.conditions import ConditionType, is_true
 from goldpool.api.parent import Parent, ParentState
-from goldpool.controllers.backing import executing_host, mount_of
+from goldpool.controllers.backing import executing_hosts, mount_of
 from goldpool.controllers.fetch_policy import fetch_policy
 from goldpool.controllers.naming import LABEL_LOCATION, PARENTS_ANNOTATION, OperationIds, source_hash
 from goldpool.controllers.parent.observed import Observed
@@ -61,7 +61,8 @@ class ParentController:
         turn = attempt - 1
         ready = location is not None and is_true(location.status.conditions, ConditionType.READY)
         settings = world.settings
-        host = executing_host(world, pool, location, turn) if pool and location else None
+        hosts = executing_hosts(world, pool, location, turn) if pool and location else ()
+        host = next((name for name in hosts if name not in status.tried_hosts), next(iter(hosts), None))
         return Observed(
             raw=raw,
             parent=parent,
@@ -71,6 +72,7 @@ class ParentController:
             location=location,
             location_ready=ready,
             host=host,
+            hosts=hosts,
             host_location=world.label_of_node(host, LABEL_LOCATION) if host else "",
             node_known=not spec.host or node is not None,
             mount=mount_of(pool, location, location.status.node_uid or "", world.cluster_uid)

@@ -1,15 +1,16 @@
 """What a failed or lost copy comes to: tried again at its time, or a way out for a person."""
 
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from goldpool.api.conditions import Reason
-from goldpool.api.parent import ParentState
+from goldpool.api.parent import TRIED_HOSTS, ParentState
+from goldpool.contracts.operations import FailureReason
 from goldpool.controllers.naming import RETRY_ANNOTATION
 from goldpool.controllers.parent.observed import Observed
 from goldpool.controllers.parent.progress import NONE
 from goldpool.controllers.parent.retention import is_of_another_revision, unused
-from goldpool.controllers.parent.status import status_of, unchanged
+from goldpool.controllers.parent.status import answers, status_of, unchanged
 from goldpool.controllers.verdict import busy, moment, stalled, timestamp
 from goldpool.dispatch.outcome import Failed
 from goldpool.dispatch.request import Settle
@@ -19,26 +20,74 @@ from goldpool.planning.backoff import delay
 LOST: Final = "the copy is not at its location any more"
 
 
+HOST_MATTERS: Final = frozenset(
+    {
+        FailureReason.SOURCE_UNREACHABLE,
+        FailureReason.SOURCE_REFUSED,
+        FailureReason.ADDRESS_REFUSED,
+        FailureReason.TLS_FAILED,
+        FailureReason.TRANSFER_INCOMPLETE,
+        FailureReason.NOT_MOUNTED,
+        FailureReason.IO_ERROR,
+        FailureReason.LOST,
+    }
+)
+"""What another host of a Shared pool may not meet: its way to the source, its mount, its disk cache, its life."""
+
+
 def failed(o: Observed, failure: Failed, attempt: int, operation: str) -> Plan:
-    failures = (o.parent.status.failures or 0) + 1
-    pause = delay(failures, o.jitter, first=o.base_seconds, longest=o.cap_seconds)
-    verdict = (
-        stalled(Reason.SOURCE_INVALID, failure.message)
-        if failure.permanent
-        else busy(Reason.FETCH_FAILED, failure.message)
-    )
-    status = status_of(
-        o, verdict, state=ParentState.FAILED, attempt=attempt, failures=failures, failure=str(failure.reason),
-        permanent=failure.permanent, **NONE,
-        next_retry_time=None if failure.permanent else timestamp(o.now + timedelta(seconds=pause + 1)),
-    )  # fmt: skip
+    """The next host of a Shared pool at once, three of them at most; then, or where there is no other host, a pause."""
+    status = o.parent.status
+    failures = (status.failures or 0) + 1
+    found: dict[str, Any] = {
+        **NONE, **answers(failure), "failures": failures, "failure": str(failure.reason),
+    }  # fmt: skip
     told = Record(o.raw, EventKind.WARNING, str(failure.reason), "Fetch", failure.message)
+    tried = _tried_hosts(o)
+    if (host := _another_host(o, failure, tried)) is not None:
+        message = f"{tried[-1]}: {failure.message}; {host} is next"
+        return Plan(
+            effects=(told,),
+            status=status_of(
+                o, busy(Reason.FETCH_FAILED, message), state=ParentState.PENDING, attempt=attempt + 1,
+                tried_hosts=tried, fetched_on=None, **found,
+            ),
+            afterwards=(Settle(operation),),
+            again_after=0,
+        )  # fmt: skip
+    if failure.permanent:
+        return Plan(
+            effects=(told,),
+            status=status_of(
+                o, stalled(Reason.SOURCE_INVALID, failure.message), state=ParentState.FAILED, attempt=attempt,
+                permanent=True, next_retry_time=None, tried_hosts=tried, **found,
+            ),
+            afterwards=(Settle(operation),),
+        )  # fmt: skip
+    pause = delay(failures, o.jitter, first=o.base_seconds, longest=o.cap_seconds) + 1
     return Plan(
         effects=(told,),
-        status=status,
+        status=status_of(
+            o, busy(Reason.FETCH_FAILED, failure.message), state=ParentState.FAILED, attempt=attempt,
+            permanent=False, next_retry_time=timestamp(o.now + timedelta(seconds=pause)), tried_hosts=tried, **found,
+        ),
         afterwards=(Settle(operation),),
-        again_after=None if failure.permanent else pause + 1,
-    )
+        again_after=pause,
+    )  # fmt: skip
+
+
+def _tried_hosts(o: Observed) -> list[str]:
+    """Of a Shared pool, where a host is a choice."""
+    status = o.parent.status
+    if o.parent.spec.host or status.fetched_on is None:
+        return []
+    return [*status.tried_hosts, status.fetched_on][-TRIED_HOSTS:]
+
+
+def _another_host(o: Observed, failure: Failed, tried: list[str]) -> str | None:
+    if failure.permanent or failure.reason not in HOST_MATTERS or not 0 < len(tried) < TRIED_HOSTS:
+        return None
+    return next((host for host in o.hosts if host not in tried), None)
 
 
 def after_failure(o: Observed) -> Plan:
@@ -56,7 +105,7 @@ def after_failure(o: Observed) -> Plan:
         status=status_of(
             o, busy(Reason.FETCHING, "the fetch is tried again"), state=ParentState.PENDING,
             attempt=(status.attempt or 1) + 1, retry=asked, failure=None, permanent=None, next_retry_time=None,
-            failures=None if again else status.failures, fetched_on=None,
+            failures=None if again else status.failures, fetched_on=None, tried_hosts=[],
         ),
         again_after=0,
     )  # fmt: skip

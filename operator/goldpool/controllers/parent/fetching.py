@@ -10,7 +10,7 @@ from goldpool.controllers.parent import progress as progress_of
 from goldpool.controllers.parent.asking import ask
 from goldpool.controllers.parent.failing import failed
 from goldpool.controllers.parent.observed import Observed
-from goldpool.controllers.parent.status import status_of
+from goldpool.controllers.parent.status import answers, status_of
 from goldpool.controllers.verdict import busy, timestamp
 from goldpool.dispatch.outcome import Failed, Running, Succeeded
 from goldpool.dispatch.request import Settle
@@ -23,33 +23,7 @@ def fetch(o: Observed) -> Plan:
     operation = OperationIds.fetch(name, attempt)
     match o.fetch:
         case Succeeded(fetched=fetched) if fetched is not None:
-            found = {
-                **progress_of.NONE,
-                "revision": fetched.revision,
-                "size": fetched.file_bytes,
-                "virtual_size": fetched.virtual_bytes,
-                "mirror": fetched.mirror,
-                "source": _facts(fetched),
-                "published_time": timestamp(o.now),
-                "progress": "100%",
-                "done": fetched.file_bytes,
-                "expected": fetched.file_bytes,
-                "failures": None,
-                "failure": None,
-                "permanent": None,
-            }
-            verdict = busy(Reason.FETCHING, "verified and published; not the template's revision yet")
-            told = Record(
-                o.raw, EventKind.NORMAL, "Published", "Fetch",
-                f"fetched {human_bytes(fetched.file_bytes)} from {fetched.mirror} to {o.parent.spec.location}",
-            )  # fmt: skip
-            return Plan(
-                effects=(told,),
-                status=status_of(o, verdict, state=ParentState.PUBLISHED, **found),
-                afterwards=(Settle(operation),),
-                # Where another copy has decided the revision already, nothing else would wake this one.
-                again_after=0,
-            )
+            return _published(o, o.fetch, fetched, operation)
         case Succeeded():
             return Plan(
                 status=status_of(o, busy(Reason.FETCHING, "the fetch ended without a result; it is done again"),
@@ -80,4 +54,36 @@ def _facts(fetched: Fetched) -> SourceFacts:
         last_modified=clipped(fetched.last_modified),
         # The bytes as they were transferred are the file's, unless it was unpacked on the way.
         digest=f"sha256:{fetched.revision}" if size == fetched.file_bytes else "",
+    )
+
+
+def _published(o: Observed, outcome: Succeeded, fetched: Fetched, operation: str) -> Plan:
+    """An earlier fetch whose result was lost may have published it: then no mirror was asked now."""
+    mirror = fetched.mirror or o.parent.status.mirror
+    found = {
+        **progress_of.NONE,
+        "revision": fetched.revision,
+        "size": fetched.file_bytes,
+        "virtual_size": fetched.virtual_bytes,
+        "mirror": mirror,
+        "source": _facts(fetched),
+        "verified": fetched.verified or None,
+        **answers(outcome),
+        "published_time": timestamp(o.now),
+        "progress": "100%",
+        "done": fetched.file_bytes,
+        "expected": fetched.file_bytes,
+        "failures": None,
+        "failure": None,
+        "permanent": None,
+        "tried_hosts": [],
+    }
+    verdict = busy(Reason.FETCHING, "verified and published; not the template's revision yet")
+    note = f"fetched {human_bytes(fetched.file_bytes)} from {mirror} to {o.parent.spec.location}"
+    return Plan(
+        effects=(Record(o.raw, EventKind.NORMAL, "Published", "Fetch", note),),
+        status=status_of(o, verdict, state=ParentState.PUBLISHED, **found),
+        afterwards=(Settle(operation),),
+        # Where another copy has decided the revision already, nothing else would wake this one.
+        again_after=0,
     )

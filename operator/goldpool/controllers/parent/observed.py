@@ -30,6 +30,8 @@ class Observed:
     location: StorageLocation | None
     location_ready: bool
     host: str | None
+    hosts: tuple[str, ...]
+    """All that could work there now, in the order in which their turn comes; ``host`` is the one whose it is."""
     host_location: str
     """Where the host stands, as its label says; empty when it does not."""
     node_known: bool

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from goldpool.api.parent import ParentStatus
+from goldpool.api.parent import MIRRORS_SHOWN, MirrorStatus, ParentStatus
 from goldpool.controllers.parent.observed import Observed
 from goldpool.controllers.verdict import Verdict, conditions, named
+from goldpool.dispatch.outcome import Failed, Succeeded
 
 
 def status_of(o: Observed, verdict: Verdict, **changes: Any) -> dict[str, Any]:
@@ -33,3 +34,15 @@ def unchanged(o: Observed, **changes: Any) -> dict[str, Any]:
 
 def users_named(o: Observed) -> str:
     return f"{o.users.total} user(s): {named(o.users)}"
+
+
+def answers(outcome: Succeeded | Failed) -> dict[str, Any]:
+    """What the mirrors of the last fetch said. A fetch that asked none found the copy there, or told nothing: what was
+    known before stays."""
+    if not outcome.mirrors:
+        return {}
+    shown = [
+        MirrorStatus(mirror=one.mirror[:256], reason=one.reason, message=one.message, attempts=one.attempts)
+        for one in outcome.mirrors[:MIRRORS_SHOWN]
+    ]
+    return {"mirrors": shown, "mirrors_total": max(outcome.mirrors_total, len(shown))}

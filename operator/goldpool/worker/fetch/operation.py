@@ -3,66 +3,80 @@
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from goldpool.contracts.layout import ParentSidecar
 from goldpool.contracts.operations import FailureReason, Fetch, Fetched
-from goldpool.contracts.source import Mirror
 from goldpool.worker.failures import OperationFailed
+from goldpool.worker.fetch.answers import Answers
+from goldpool.worker.fetch.checksums import strongest
 from goldpool.worker.fetch.connection import Connections
 from goldpool.worker.fetch.http import Transfer, transfer
+from goldpool.worker.fetch.listing import Listing, listed
 from goldpool.worker.fetch.lock import only_fetch
 from goldpool.worker.fetch.mirrors import first_good
 from goldpool.worker.fetch.partial import Partial
 from goldpool.worker.fetch.partials import Partials
 from goldpool.worker.fetch.policy import MirrorFailed, origin
 from goldpool.worker.fetch.progress import Reporter
-from goldpool.worker.fetch.room import Room
+from goldpool.worker.fetch.room import Room, wrong_size
 from goldpool.worker.gate import admit
 from goldpool.worker.parents import publish_parent, published
 from goldpool.worker.pool import Location
 
 
-def fetch(location: Location, operation: Fetch, reporter: Callable[[], Reporter] = Reporter) -> Fetched:
+def fetch(
+    location: Location, operation: Fetch, answers: Answers, reporter: Callable[[], Reporter] = Reporter
+) -> Fetched:
     """``templates/<parent>`` holds the template's bytes: complete, verified, admitted, immutable, durable.
 
     Or it does not exist, and ``tmp/`` holds at most what the next fetch of the same parent goes on with, and its deletion
-    removes. A parent that stands there already is success without a transfer.
+    removes. A parent that stands there already is success without a transfer. ``answers`` learns of every mirror asked.
     """
     with only_fetch(operation.parent, tmp=location.tmp, patience_seconds=operation.policy.idle_seconds):
         # Asked under the lock: the fetch that was waited for may just have published it.
         if (found := published(location, operation)) is not None:
             os.fsync(location.templates)  # its publisher may have died before this
-            return _fetched(found)
+            return _fetched(found, operation)
         with Partials(location, operation) as partials:
-            return _fetch_by(partials, location, operation, reporter())
+            return _fetch_by(partials, location, operation, answers, reporter())
 
 
-def _fetch_by(partials: Partials, location: Location, operation: Fetch, reporter: Reporter) -> Fetched:
+def _fetch_by(
+    partials: Partials, location: Location, operation: Fetch, answers: Answers, reporter: Reporter
+) -> Fetched:
     policy = operation.policy
     deadline = time.monotonic() + policy.total_seconds
     common = Transfer(policy, partials, Room(policy, location.free_bytes), operation.checksums, deadline)
-    mirrors = tuple(Mirror(url=url) for url in operation.source.urls)
     with Connections(policy, operation.source) as connections:
 
-        def one(mirror: Mirror) -> tuple[Partial, ParentSidecar]:
-            shown = origin(mirror.url)
+        def one(url: str, listing: Listing) -> tuple[Partial, ParentSidecar, Fetch]:
+            shown = origin(url)
+            demand = _demand(operation, listing)
             partial = transfer(
                 connections,
-                mirror.url,
-                common,
+                url,
+                replace(common, checksums=demand.checksums, room=replace(common.room, exactly=listing.size)),
                 lambda done, total: reporter.report(done, total, shown),
             )
             try:
-                return partial, _admitted(partial, operation)
+                return partial, _admitted(partial, demand, listing.size), demand
             except MirrorFailed:
                 partials.discard(partial)
                 raise
 
-        (partial, sidecar), mirror, attempt = first_good(mirrors, policy.attempts, deadline, one)
+        (partial, sidecar, demand), url, attempt = first_good(
+            operation.source.urls,
+            policy.attempts,
+            deadline,
+            answers,
+            listed=lambda url: listed(url, operation.source, connections, deadline),
+            one=one,
+        )
     publish_parent(location, partials.publishable(partial), sidecar)
-    return _fetched(sidecar).model_copy(
+    return _fetched(sidecar, demand).model_copy(
         update={
-            "mirror": origin(mirror.url),
+            "mirror": origin(url),
             "attempts": attempt,
             "transferred_bytes": partial.received,
             "etag": partial.version.etag,
@@ -71,9 +85,14 @@ def _fetch_by(partials: Partials, location: Location, operation: Fetch, reporter
     )
 
 
-def _admitted(partial: Partial, operation: Fetch) -> ParentSidecar:
+def _demand(operation: Fetch, listing: Listing) -> Fetch:
+    """What a metalink says of the bytes counts beside what the template says."""
+    return operation.model_copy(update={"checksums": (*operation.checksums, *listing.checksums)})
+
+
+def _admitted(partial: Partial, operation: Fetch, size: int | None) -> ParentSidecar:
     """What is published: bytes that are the right ones, and that passed every gate."""
-    _verify(partial, operation)
+    _verify(partial, operation, size)
     return ParentSidecar(
         parent=operation.parent,
         template=operation.template,
@@ -85,8 +104,12 @@ def _admitted(partial: Partial, operation: Fetch) -> ParentSidecar:
     )
 
 
-def _verify(partial: Partial, operation: Fetch) -> None:
+def _verify(partial: Partial, operation: Fetch, size: int | None) -> None:
     assert partial.digests is not None
+    if size is not None and partial.received != size:
+        if not partial.from_zero:
+            raise _anew(f"it has {partial.received} bytes, not {size}")
+        raise wrong_size(f"{partial.received} bytes", size)
     if (mismatch := partial.digests.mismatch()) is not None:
         if not partial.from_zero:
             raise _anew(mismatch)
@@ -121,7 +144,10 @@ def _admit(partial: Partial, operation: Fetch) -> int:
         raise MirrorFailed(failed.reason, failed.message, partial.revision) from failed
 
 
-def _fetched(sidecar: ParentSidecar) -> Fetched:
+def _fetched(sidecar: ParentSidecar, demand: Fetch) -> Fetched:
     return Fetched(
-        revision=sidecar.revision, file_bytes=sidecar.file_bytes, virtual_bytes=sidecar.virtual_bytes
+        revision=sidecar.revision,
+        file_bytes=sidecar.file_bytes,
+        virtual_bytes=sidecar.virtual_bytes,
+        verified=strongest(demand.checksums),
     )

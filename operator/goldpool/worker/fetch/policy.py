@@ -16,7 +16,8 @@ REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 
 class MirrorFailed(Exception):
-    """One mirror did not deliver; the next one may. ``digest`` is the sha256 of a full but wrong body."""
+    """One mirror did not deliver; the next one may. ``digest`` tells a full but wrong answer, taken from its first
+    byte, from another one: its sha256."""
 
     def __init__(self, reason: FailureReason, message: str, digest: str = "") -> None:
         super().__init__(f"{reason}: {message}")

@@ -16,12 +16,12 @@ from urllib3.response import BaseHTTPResponse
 
 from goldpool.contracts.layout import ImageFormat
 from goldpool.contracts.operations import FailureReason, FetchPolicy, Probed, ProbeSource
-from goldpool.contracts.source import Mirror, MirrorResult, Source
+from goldpool.contracts.source import MirrorResult, Source
 from goldpool.worker.failures import OperationFailed, shortened
+from goldpool.worker.fetch.answers import Answers
 from goldpool.worker.fetch.connection import Connections, seconds_left, spoken
 from goldpool.worker.fetch.decompress import Compression, Decoder, Limits, recognised
 from goldpool.worker.fetch.metalink import DOCUMENT_LIMIT, Metalink, MetalinkInvalid, in_order, parse
-from goldpool.worker.fetch.mirrors import conclude
 from goldpool.worker.fetch.policy import MirrorFailed, origin, refusal
 from goldpool.worker.gate.detection import detected, wrong_format
 from goldpool.worker.gate.image import SECTOR
@@ -57,8 +57,8 @@ def probe_source(operation: ProbeSource, deadline: float) -> Findings:
         try:
             said = _document(operation, deadline)
         except MirrorFailed as failed:
-            mirrors = [Mirror(url=url) for url in urls[:1]]
-            return Findings((_result(urls[0], failed),), failure=conclude(mirrors, {0: [failed]}))
+            failure = OperationFailed(failed.reason, f"{origin(urls[0])}: {failed.message}")
+            return Findings((_result(urls[0], failed),), failure=failure)
         urls = tuple(link.url for link in in_order(said.links, source.location))
     urls = urls[:MIRRORS_ASKED]
     # Side by side: one that does not answer must not use up the time of those behind it.
@@ -67,8 +67,11 @@ def probe_source(operation: ProbeSource, deadline: float) -> Findings:
     results = tuple(_result(url, answer) for url, answer in zip(urls, answers, strict=True))
     good = [answer for answer in answers if isinstance(answer, Probed)]
     if not good:
-        failures = {i: [a] for i, a in enumerate(answers) if isinstance(a, MirrorFailed)}
-        return Findings(results, failure=conclude([Mirror(url=url) for url in urls], failures))
+        heard = Answers()
+        for url, answer in zip(urls, answers, strict=True):
+            if isinstance(answer, MirrorFailed):
+                heard.failed(url, answer)
+        return Findings(results, failure=heard.conclusion())
     return Findings(results, next((p for p in good if p.mirror == operation.mirror), good[0]))
 
 
@@ -103,7 +106,7 @@ def _document(operation: ProbeSource, deadline: float) -> Metalink:
     try:
         return parse(data, operation.source.file)
     except MetalinkInvalid as invalid:
-        raise MirrorFailed(FailureReason.UNSUPPORTED, f"the metalink: {invalid.message}") from invalid
+        raise MirrorFailed(FailureReason.METALINK_INVALID, invalid.message) from invalid
 
 
 def _as_said(probed: Probed, said: Metalink) -> Probed:
