@@ -93,6 +93,29 @@ class Reason(StrEnum):
     ORPHANS_FOUND = "OrphansFound"
     WRONG_DISK = "WrongDisk"
     FAILED = "Failed"
+    # Why an operation failed, in the words of contracts.operations.FailureReason.
+    POOL_FULL = "PoolFull"
+    SOURCE_UNREACHABLE = "SourceUnreachable"
+    SOURCE_REFUSED = "SourceRefused"
+    ADDRESS_REFUSED = "AddressRefused"
+    TLS_FAILED = "TLSFailed"
+    SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason
+    SECRET_INVALID = "SecretInvalid"  # noqa: S105 - a reason
+    CA_BUNDLE_MISSING = "CABundleMissing"
+    CA_BUNDLE_INVALID = "CABundleInvalid"
+    TRANSFER_INCOMPLETE = "TransferIncomplete"
+    TOO_LARGE = "TooLarge"
+    SOURCE_CORRUPT = "SourceCorrupt"
+    CHECKSUM_MISMATCH = "ChecksumMismatch"
+    SIZE_MISMATCH = "SizeMismatch"
+    METALINK_INVALID = "MetalinkInvalid"
+    WRONG_FORMAT = "WrongFormat"
+    UNSAFE_IMAGE = "UnsafeImage"
+    VOLUME_CONFLICT = "VolumeConflict"
+    VOLUME_MISSING = "VolumeMissing"
+    IO_ERROR = "IOError"
+    UNSUPPORTED = "Unsupported"
+    LOST = "Lost"
 
 
 EXPLANATIONS: Final[dict[Reason, str]] = {
@@ -161,6 +184,28 @@ EXPLANATIONS: Final[dict[Reason, str]] = {
     Reason.ORPHANS_FOUND: "Files lie at the location that no object knows; they are reported and never removed.",
     Reason.WRONG_DISK: "What lies in the volume's directory is not the volume.",
     Reason.FAILED: "It failed and is not tried again.",
+    Reason.POOL_FULL: "The pool has no room for it; it is tried again. Free space there, or add capacity.",
+    Reason.SOURCE_UNREACHABLE: "Nobody answered, or the server is busy; it is tried again. Check name and port.",
+    Reason.SOURCE_REFUSED: "The server refused, like 404 or 403; it is tried again. Correct spec.source.",
+    Reason.ADDRESS_REFUSED: "The chart's fetch.addresses refuses where the name leads: name another host.",
+    Reason.TLS_FAILED: "The server's certificate is not trusted: name its CA in spec.source.caBundleRef.",
+    Reason.SECRET_MISSING: "The Secret of spec.source.secretRef is not in the data namespace: create it.",
+    Reason.SECRET_INVALID: "The Secret of spec.source.secretRef is not as it must be; the message names the key.",
+    Reason.CA_BUNDLE_MISSING: "The ConfigMap of spec.source.caBundleRef is not in the data namespace: create it.",
+    Reason.CA_BUNDLE_INVALID: "The ConfigMap of spec.source.caBundleRef holds no PEM certificates there: correct it.",
+    Reason.TRANSFER_INCOMPLETE: "Not all of it arrived, or not the same twice; it is tried again.",
+    Reason.TOO_LARGE: "It is larger than the chart's limits allow: raise fetch.maxBytes, or register a smaller image.",
+    Reason.SOURCE_CORRUPT: "All of the compressed file arrived and cannot be expanded: make it anew.",
+    Reason.CHECKSUM_MISMATCH: "Every mirror repeated bytes of another digest: correct spec.checksum or the file.",
+    Reason.SIZE_MISMATCH: "Every mirror has another size than the metalink says: correct the metalink.",
+    Reason.METALINK_INVALID: "The URL serves no metalink of a usable mirror; the message says why. Correct it.",
+    Reason.WRONG_FORMAT: "The bytes are not in spec.format: correct it, or the URL.",
+    Reason.UNSAFE_IMAGE: "The image names other files or breaks its format's rules: qemu-img convert it anew.",
+    Reason.VOLUME_CONFLICT: "Something else lies under that name at the location; nothing was touched. Look there.",
+    Reason.VOLUME_MISSING: "There is no disk of that name to adopt.",
+    Reason.IO_ERROR: "The host could not read or write the pool; it is tried again. Look at the host's disk and log.",
+    Reason.UNSUPPORTED: "The URL cannot be fetched from; the message says why. Correct spec.source.",
+    Reason.LOST: "The Job ended without saying how; it is tried again. The node may have gone, or evicted it.",
 }
 
 
