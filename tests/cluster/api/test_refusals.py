@@ -106,6 +106,8 @@ FULL: tuple[Obj, ...] = (
     a_pool(backend=CLAIM, scope="Shared"),
     a_template(checksum="a" * 64, prepare={"pools": ["a"]}, retention="1h",
                source={"url": "http://images.example/a", "metalink": True, "file": "a.qcow2"}),
+    a_template(source={"url": "https://images.example/a", "secretRef": {"name": "a"},
+                       "caBundleRef": {"name": "a.b", "key": "root.pem"}}),
     a_template(source={"url": "nfs://files.example/images/debian-12_1.qcow2.zst"}),
     a_template(source={"url": "nfs://[2001:db8::1]:2050/images/.hidden/a..b"}),
     a_machine(

@@ -20,6 +20,7 @@ from tests.servers import misbehaving as web
 from tests.servers.certificates import Authority
 from tests.servers.forward_proxy import forward_proxy
 from tests.servers.misbehaving import Exchange, Server, serving
+from tests.servers.nginx import Site, needs_nginx, nginx
 from tests.unit.worker.builders import Pool, a_fetch, a_policy
 
 R = FailureReason
@@ -502,3 +503,37 @@ def test_a_body_may_take_longer_than_a_head(server: Server) -> None:
         gate.opened.set()
         assert response.read() == IMAGE
         response.close()
+
+
+# --- as those who serve images run it
+
+
+@needs_nginx
+def test_nginx_with_a_private_ca_a_password_and_client_certificates(
+    tmp_path: Path, authority: Authority, mounts: Mounts
+) -> None:
+    (tmp_path / "www").mkdir()
+    (tmp_path / "www/disk").write_bytes(IMAGE)
+    client = authority.issue("importer", client=True)
+    shown = {"tls__crt": client.certificate.read_text(), "tls__key": client.key.read_text()}
+    site = Site(
+        tmp_path / "www", tls=authority.issue("127.0.0.1"), clients=authority, users={"ada": "lovelace"}
+    )
+    options: dict[str, Any] = {"source": {"ca_bundle": "ca", "secret": "s"}, "root": mounts.root}
+    mounts.ca(authority.pem)
+    with nginx(site, tmp_path / "nginx") as served:
+        url = served.url("/disk")
+        mounts.secret(origins=served.origin, username="ada", password="lovelace", **shown)
+        assert get(url, **options) == IMAGE
+        for keys, status in (
+            ({"username": "ada", "password": "babbage", **shown}, 401),
+            ({"token": "t", **shown}, 401),
+            ({"username": "ada", "password": "lovelace"}, 400),  # no certificate
+        ):
+            mounts.secret(origins=served.origin, **keys)
+            with Connections(
+                a_policy(), Source(urls=(url,), secret="s", ca_bundle="ca"), mounts.root
+            ) as opened:
+                response = opened.open(url, deadline=time.monotonic() + 60)
+                response.close()
+            assert response.status == status
