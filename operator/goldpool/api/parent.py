@@ -106,6 +106,10 @@ class ParentStatus(ApiModel):
     retry: str | None = Field(
         default=None, description="The template's value of goldpool.io/retry that was acted on."
     )
+    failed_generation: int | None = Field(
+        default=None,
+        description="The template's generation when the last fetch failed: once it is edited, the fetch is tried again.",
+    )
     fetched_on: str | None = Field(default=None, description="The host that fetches or fetched it.")
     tried_hosts: Annotated[list[str], ListAtomic(), Field(max_length=TRIED_HOSTS)] = Field(
         default=[],

@@ -197,6 +197,20 @@ def test_the_next_attempt_waits_for_its_time(due_in: int, state: str) -> None:
     assert field(found, "attempt") == (2 if state == "Pending" else 1)
 
 
+def test_an_edit_of_the_template_tries_at_once() -> None:
+    """Of its Secret, say: the source itself is another copy."""
+    failure = Failed(FailureReason.SECRET_MISSING, "no Secret", permanent=False)
+    at_work = a_parent(status={"state": "Fetching"})
+    first = plan(observed(at_work, fetch=failure, template=a_pinned_template(generation=3)))
+    assert (field(first, "state"), field(first, "failedGeneration")) == ("Failed", 3)
+    for status in ({"permanent": True}, {"nextRetryTime": ago(-60)}):
+        parent = failed(**status, failedGeneration=3)
+        same, edited = (observed(parent, template=a_pinned_template(generation=n)) for n in (3, 4))
+        assert field(plan(same), "state") == "Failed"
+        assert (field(plan(edited), "state"), field(plan(edited), "attempt")) == ("Pending", 2)
+        assert field(plan(edited), "failedGeneration") is None
+
+
 @pytest.mark.parametrize("status", [{"nextRetryTime": ago(-60)}, {"permanent": True}])
 def test_a_new_value_of_the_retry_annotation_tries_at_once(status: Obj) -> None:
     template = a_template(annotations={RETRY_ANNOTATION: "2"})

@@ -41,6 +41,7 @@ def failed(o: Observed, failure: Failed, attempt: int, operation: str) -> Plan:
     failures = (status.failures or 0) + 1
     found: dict[str, Any] = {
         **NONE, **answers(failure), "failures": failures, "failure": str(failure.reason),
+        "failed_generation": o.template.metadata.generation if o.template else None,
     }  # fmt: skip
     told = Record(o.raw, EventKind.WARNING, str(failure.reason), "Fetch", failure.message)
     tried = _tried_hosts(o)
@@ -91,10 +92,11 @@ def _another_host(o: Observed, failure: Failed, tried: list[str]) -> str | None:
 
 
 def after_failure(o: Observed) -> Plan:
-    """Tried again at its time if somebody wants it, at once when the retry annotation has a new value."""
+    """Tried again at its time if somebody wants it, at once when a person did something about it: a new value of the retry
+    annotation, or an edit of the template (of another Secret, say; one of the source makes another copy)."""
     status = o.parent.status
     asked = o.template.metadata.annotations.get(RETRY_ANNOTATION) if o.template else None
-    again = asked is not None and asked != status.retry
+    again = (asked is not None and asked != status.retry) or _edited(o)
     left = (moment(status.next_retry_time) - o.now).total_seconds() if status.next_retry_time else 0.0
     if not again and is_of_another_revision(o):
         since, seconds = unused(o)
@@ -105,10 +107,16 @@ def after_failure(o: Observed) -> Plan:
         status=status_of(
             o, busy(Reason.FETCHING, "the fetch is tried again"), state=ParentState.PENDING,
             attempt=(status.attempt or 1) + 1, retry=asked, failure=None, permanent=None, next_retry_time=None,
+            failed_generation=None,
             failures=None if again else status.failures, fetched_on=None, tried_hosts=[],
         ),
         again_after=0,
     )  # fmt: skip
+
+
+def _edited(o: Observed) -> bool:
+    then = o.parent.status.failed_generation
+    return o.template is not None and then is not None and then != o.template.metadata.generation
 
 
 def fetch_again(o: Observed) -> Plan:
