@@ -89,9 +89,14 @@ class Settings(BaseModel):
     job_deadline_seconds: int = Field(default=600, ge=1)
     fetch_connect_seconds: float = 5
     fetch_idle_seconds: float = 30
+    fetch_min_bytes_per_second: int = Field(
+        default=10 << 10, ge=0, description="a mirror slower than this fails"
+    )
+    fetch_min_speed_seconds: float = Field(default=60, gt=0, description="over this time of waiting for it")
     fetch_total_seconds: float = 10800
     fetch_max_bytes: int = 1 << 40
     fetch_max_virtual_bytes: int = 2000 << 30
+    fetch_reserve_bytes: int = Field(default=64 << 20, ge=0, description="stay free on the pool")
     fetch_check_cpu_seconds: int = Field(default=30, ge=1)
     fetch_check_memory_bytes: int = 1 << 30
     fetch_check_seconds: float = 600

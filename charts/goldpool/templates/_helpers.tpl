@@ -100,6 +100,13 @@ GOLDPOOL_LOG_FORMAT: {{ .Values.logFormat | quote }}
 GOLDPOOL_TRASH_SECONDS: {{ int64 .Values.trashSeconds | quote }}
 GOLDPOOL_FETCH_CONNECT_SECONDS: {{ int64 .Values.fetch.connectSeconds | quote }}
 GOLDPOOL_FETCH_IDLE_SECONDS: {{ int64 .Values.fetch.idleSeconds | quote }}
+GOLDPOOL_FETCH_MIN_BYTES_PER_SECOND: {{ int64 .Values.fetch.minBytesPerSecond | quote }}
+GOLDPOOL_FETCH_MIN_SPEED_SECONDS: {{ int64 .Values.fetch.minSpeedSeconds | quote }}
+GOLDPOOL_FETCH_RESERVE_BYTES: {{ int64 .Values.fetch.reserveBytes | quote }}
+GOLDPOOL_FETCH_ATTEMPTS: {{ int64 .Values.fetch.attempts | quote }}
+GOLDPOOL_FETCHES_PER_HOST: {{ int64 .Values.fetch.perHost | quote }}
+GOLDPOOL_FETCHES_PER_POOL: {{ int64 .Values.fetch.perPool | quote }}
+GOLDPOOL_FETCHES_PER_CLUSTER: {{ int64 .Values.fetch.perCluster | quote }}
 GOLDPOOL_FETCH_TOTAL_SECONDS: {{ int64 .Values.fetch.totalSeconds | quote }}
 GOLDPOOL_FETCH_MAX_BYTES: {{ int64 .Values.fetch.maxBytes | quote }}
 GOLDPOOL_FETCH_MAX_VIRTUAL_BYTES: {{ int64 .Values.fetch.maxVirtualBytes | quote }}

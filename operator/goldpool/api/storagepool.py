@@ -161,6 +161,7 @@ class StoragePoolSpec(ApiModel):
             "self.scope == 'Shared' || has(self.backend.hostPath)",
             "spec.scope: nfs and persistentVolumeClaim backends are Shared",
         ),
+        positive("downloadBandwidth", "spec.downloadBandwidth", optional=True),
         Rule(
             "!self.golden || !has(self.tags) || size(self.tags) == 0",
             "spec.tags has no meaning on a golden pool: remove it",
@@ -191,6 +192,11 @@ class StoragePoolSpec(ApiModel):
         description="Enabled, Disabled (nothing new) or Maintenance (nothing new, machines are stopped).",
     )
     capacity: Capacity = Field(default=Capacity(), description="Limits of each location.")
+    download_bandwidth: Bytes | None = Field(
+        default=None,
+        description="Bytes per second, like 100Mi, that all downloads into the pool take together at most. Each gets an "
+        "equal share of it: divided by the downloads a pool may have at once (the chart's fetch.perPool).",
+    )
 
 
 class StoragePoolStatus(ApiModel):

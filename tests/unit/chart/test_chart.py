@@ -42,6 +42,7 @@ VALUE_SETS: dict[str, Document] = {
         "logFormat": "console",
         "trashSeconds": 0,
         "fetch": {"connectSeconds": 1, "idleSeconds": 2, "totalSeconds": 3, "maxBytes": 1 << 50, "checkSeconds": 7,
+                  "perHost": 5, "minBytesPerSecond": 0, "reserveBytes": 1 << 40,
                   "addresses": {"allow": ["10.0.0.0/8", "2001:db8::1"], "deny": []},
                   "proxy": {"http": "http://proxy.example:3128", "https": "http://[2001:db8::2]:3128",
                             "noProxy": ["*.example", "10.0.0.0/8"]}},
@@ -329,6 +330,11 @@ def test_values_reach_the_operator() -> None:
     assert settings.allowed_path_prefixes == ("/data",)
     assert (settings.cpu_allocation_ratio, settings.trash_seconds) == (1, 0)
     assert (settings.fetch_idle_seconds, settings.fetch_max_bytes) == (2, 1 << 50)
+    assert (settings.fetches_per_host, settings.fetch_min_bytes_per_second, settings.fetch_reserve_bytes) == (
+        5,
+        0,
+        1 << 40,
+    )
     assert (settings.fetch_check_seconds, settings.fetch_check_memory_bytes) == (7, 1 << 30)
     policy = fetch_policy(settings)
     assert [str(network) for network in policy.addresses.allow] == ["10.0.0.0/8", "2001:db8::1/128"]

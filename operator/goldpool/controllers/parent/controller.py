@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from goldpool.api.conditions import ConditionType, is_true
 from goldpool.api.parent import Parent, ParentState
 from goldpool.controllers.backing import executing_hosts, mount_of
-from goldpool.controllers.fetch_policy import fetch_policy
+from goldpool.controllers.fetch_policy import fetch_policy, within_bandwidth
 from goldpool.controllers.naming import LABEL_LOCATION, PARENTS_ANNOTATION, OperationIds, source_hash
 from goldpool.controllers.parent.observed import Observed
 from goldpool.controllers.parent.plan import plan
@@ -86,7 +86,7 @@ class ParentController:
             prepared=is_prepared(parent, template),
             copies=tuple(world.parents_of_template(spec.template)),
             volumes=tuple(volumes),
-            policy=self._policy,
+            policy=within_bandwidth(self._policy, pool, settings),
             base_seconds=settings.retry_base_seconds,
             cap_seconds=settings.retry_cap_seconds,
             jitter=self._jitter(),
