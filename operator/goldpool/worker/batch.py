@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from goldpool.contracts.layout import POOLS_ROOT, TRASH, VOLUMES, LocationIdentity, VolumeSidecar
 from goldpool.contracts.operations import (
@@ -39,10 +40,13 @@ from goldpool.contracts.source import MirrorResult
 from goldpool.worker import identity, parents, pool, volumes
 from goldpool.worker.failures import OperationFailed, Terminated, os_failure, shortened
 from goldpool.worker.inspection import inspect
+from goldpool.worker.leftovers import sweep_leftovers
 from goldpool.worker.log import log
 from goldpool.worker.release import release
 from goldpool.worker.staleness import Patience, is_shared, may_pass
 from goldpool.worker.trash import sweep_trash
+
+_COMINGS_AND_GOINGS: Final = (Fetch, DeleteParent, DeleteVolume)
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,7 @@ def run(batch: Batch, host: Host) -> Report:
         log("batch terminated", reached=len(current.done) + len(current.failures))
     _commit(current)
     _sweep_trash(current)
+    _sweep_leftovers(current)
     return _report(current)
 
 
@@ -244,6 +249,16 @@ def _sweep_trash(current: _Run) -> None:
                 sweep_trash(trash=location.trash, trash_seconds=seconds, now=current.host.unix_seconds())
         except (OperationFailed, OSError) as error:
             log("trash not swept", location=name, error=str(error))
+
+
+def _sweep_leftovers(current: _Run) -> None:
+    """Where bytes come and go, at the end: nothing waits for it."""
+    for name in {o.location for o in current.batch.operations if isinstance(o, _COMINGS_AND_GOINGS)}:
+        try:
+            with pool.opened(current.host.path(name), current.identities[name]) as location:
+                sweep_leftovers(tmp=location.tmp, now=current.host.now())
+        except (OperationFailed, OSError, KeyError) as error:
+            log("leftovers not swept", location=name, error=str(error))
 
 
 def _adopted(current: _Run) -> Iterable[Adopted]:

@@ -32,10 +32,15 @@ def lock_entry(name: str) -> str:
     return f"{name}.{'0' * 8}.{Kind.LOCK}"
 
 
+def owner_of(entry: str) -> tuple[str, Kind] | None:
+    """The name on disk that an entry is work for; None for an entry that is not ours."""
+    match = _ENTRY.fullmatch(entry)
+    return None if match is None else (match["name"], Kind(match["kind"]))
+
+
 def belongs_to(entry: str, name: str, kind: Kind) -> bool:
     """Names may contain dots (``a`` and ``a.b``), so the whole entry is matched, never a prefix of it."""
-    match = _ENTRY.fullmatch(entry)
-    return match is not None and match["name"] == name and match["kind"] == kind
+    return owner_of(entry) == (name, kind)
 
 
 def entries_of(name: str, kind: Kind, *, tmp: int) -> list[str]:
@@ -60,8 +65,8 @@ def discard(entry: str, name: str, kind: Kind, *, tmp: int) -> None:
 def sweep_all(*, tmp: int) -> None:
     """No entry of ours is left, of any name: for a location that is given back."""
     for entry in publish.entries(at=tmp):
-        if (match := _ENTRY.fullmatch(entry)) is not None:
-            discard(entry, match["name"], Kind(match["kind"]), tmp=tmp)
+        if (owner := owner_of(entry)) is not None:
+            discard(entry, *owner, tmp=tmp)
 
 
 def sweep(name: str, kind: Kind, *, tmp: int) -> None:

@@ -50,7 +50,7 @@ class Pool:
     def path(self) -> Path:
         return self.root / self.identity.location
 
-    def run(self, *operations: Operation, now: float = 2_000_000_000, **changes: Any) -> Report:
+    def run(self, *operations: Operation, now: float = 1_500_000_000, **changes: Any) -> Report:
         """``identities`` default to the pool's own."""
         batch = Batch(operations=operations, identities=changes.pop("identities", (self.identity,)))
         return run(batch, Host(pools=self.root, now=lambda: now, **changes))
