@@ -13,9 +13,11 @@ from goldpool.cli.commands.restart import restart
 from goldpool.cli.commands.start import start
 from goldpool.cli.commands.stop import stop
 from goldpool.cli.commands.tree import tree
+from goldpool.cli.commands.watch import watch
 
 COMMANDS: Final[tuple[click.Command, ...]] = (
     tree,
+    watch,
     explain,
     start,
     stop,

@@ -41,4 +41,5 @@ def names_of(resource: Resource) -> Complete:
 
 
 machine_names: Final = names_of(resources.VIRTUAL_MACHINE)
+template_names: Final = names_of(resources.TEMPLATE)
 namespace_names: Final = names_of(resources.NAMESPACE)

@@ -14,14 +14,14 @@ from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.cli import power
 from goldpool.cli.cluster import Cluster, cluster_options
 from goldpool.cli.completion import machine_names, namespace_names
+from goldpool.cli.following import changes
 from goldpool.cli.power import Change, Decision, Done, Failed, Pending, Progress, Refusal
 from goldpool.kube.client import KubeClient
-from goldpool.kube.port import Conflict, Expired, KubeError, Unavailable
+from goldpool.kube.port import Conflict, KubeError
 from goldpool.kube.resources import VIRTUAL_MACHINE
 
 NOT_IN_TIME: Final = 3
 _TRIES: Final = 10
-_RELIST_SECONDS: Final = 1.0
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -50,7 +50,7 @@ class Outcome:
 Work = Callable[[KubeClient, "Sight", VirtualMachine], Awaitable[Outcome]]
 
 
-class _Seconds(click.ParamType[float]):
+class Seconds(click.ParamType[float]):
     name = "duration"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
@@ -74,7 +74,7 @@ def machine_options(command: F) -> F:
         help="Namespace; by default the context's.",
     )
     @click.option("-A", "--all-namespaces", is_flag=True, help="With -l: in all namespaces.")
-    @click.option("--timeout", type=_Seconds(), default="5m", show_default=True, metavar="DURATION",
+    @click.option("--timeout", type=Seconds(), default="5m", show_default=True, metavar="DURATION",
                   help="How long to wait, wherever the command waits.")  # fmt: skip
     @cluster_options
     @functools.wraps(command)
@@ -163,22 +163,12 @@ class Sight:
         return last
 
     async def follow(self, client: KubeClient, namespace: str) -> None:
-        """For ever. What cannot be reached for a moment is asked again: the waiting has a limit of its own."""
-        while True:
-            with suppress(Expired, Unavailable):
-                found, version = await client.list_with_version(VIRTUAL_MACHINE, namespace)
-                here = {obj["metadata"]["uid"]: VirtualMachine.read(obj) for obj in found}
-                await self._tell({**dict.fromkeys(self._machines), **here})
-                async for event in client.watch(VIRTUAL_MACHINE, namespace, resource_version=version):
-                    if event.type != "BOOKMARK":
-                        machine = VirtualMachine.read(event.object)
-                        await self._tell({machine.metadata.uid: None if event.type == "DELETED" else machine})
-            await asyncio.sleep(_RELIST_SECONDS)
-
-    async def _tell(self, news: dict[str, VirtualMachine | None]) -> None:
-        async with self._news:
-            self._machines |= news
-            self._news.notify_all()
+        """For ever."""
+        async for news in changes(client, VIRTUAL_MACHINE, namespace):
+            async with self._news:
+                for uid, obj in news.items():
+                    self._machines[uid] = VirtualMachine.read(obj) if obj is not None else None
+                self._news.notify_all()
 
 
 @asynccontextmanager

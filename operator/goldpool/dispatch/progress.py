@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import Callable, Iterable
 
 from pydantic import ValidationError
@@ -33,23 +32,48 @@ async def follow(
     tell: Callable[[Iterable[Key]], None],
 ) -> None:
     """Until the Job is over. Progress becomes the operation's at most once per ``progress_seconds``, and wakes its owners
-    only when it is new: so no pass, for whatever reason it is made, has more to write than that."""
+    only when it is new: so no pass, for whatever reason it is made, has more to write than that. The last that was said
+    is told, too, when nothing follows it."""
+    latest = _Latest()
+    reading = asyncio.create_task(_read(jobs, book, watched, settings, latest))
+    try:
+        while not reading.done():
+            await latest.news.wait()
+            latest.news.clear()
+            if latest.progress is not None and _in_flight(book, watched):
+                tell(book.progressed(watched.name, latest.progress))
+                await asyncio.wait({reading}, timeout=settings.progress_seconds)
+        await reading
+    finally:
+        reading.cancel()
+
+
+class _Latest:
+    def __init__(self) -> None:
+        self.progress: Progress | None = None
+        self.news = asyncio.Event()
+
+
+async def _read(
+    jobs: Jobs, book: Book, watched: Watched, settings: DispatchSettings, latest: _Latest
+) -> None:
+    """The whole log, from its begin; again when it breaks off."""
     assert watched.pod is not None
     pod = watched.pod["metadata"]["name"]
-    while _in_flight(book, watched):
-        try:
-            async for line in jobs.follow_log(pod):
-                if not _in_flight(book, watched):
-                    return
-                now = time.monotonic()
-                if now - watched.told_at < settings.progress_seconds:
-                    continue
-                if (progress := read_progress(line)) is not None:
-                    watched.told_at = now
-                    tell(book.progressed(watched.name, progress))
-        except KubeError:
-            pass  # progress is for people: a log that cannot be read stops no transfer
-        await asyncio.sleep(settings.retry_seconds)
+    try:
+        while _in_flight(book, watched):
+            try:
+                async for line in jobs.follow_log(pod):
+                    if not _in_flight(book, watched):
+                        return
+                    if (progress := read_progress(line)) is not None:
+                        latest.progress = progress
+                        latest.news.set()
+            except KubeError:
+                pass  # progress is for people: a log that cannot be read stops no transfer
+            await asyncio.sleep(settings.retry_seconds)
+    finally:
+        latest.news.set()
 
 
 def _in_flight(book: Book, watched: Watched) -> bool:

@@ -34,7 +34,6 @@ class Watched:
     pod_gone: bool = False
     removing: bool = False
     following: bool = False
-    told_at: float = float("-inf")
     examined_at: float = float("-inf")
 
     def sees(self, pod: Obj, now: float) -> None:

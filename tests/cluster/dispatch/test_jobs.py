@@ -222,6 +222,12 @@ async def test_progress_of_a_transfer_is_followed(client: KubeClient, place: Pla
 
         await eventually(followed)
         assert running.woken[fetch.id] == 1
+    async with operator(client, place, **{**quick, "progress_seconds": 0.01}) as running:
+
+        async def told_all() -> bool:
+            return running.dispatcher.outcome(fetch.id) == Running(Progress(done_bytes=3, total_bytes=9))
+
+        await eventually(told_all)  # it is the last that the pod says, and still is told
         (job,) = await jobs_of(client, place)
         assert job["metadata"]["name"].startswith("fetch-p-1-")
 

@@ -1,0 +1,115 @@
+"""Downloads that somebody watches: on a terminal, in a script, and what the watching costs the API server."""
+
+import json
+import random
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.cli import Terminal, goldpool
+from tests.e2e.server import Image
+from tests.e2e.site import Site
+from tests.servers.misbehaving import Body, Gate
+
+NODE = "node-2"
+DISK = random.Random(5).randbytes(24 << 20)
+RATE = 4 << 20
+LATE_SECONDS = 4
+
+
+class Writes:
+    """Every write of a template's copies, watched from now on, with what the status then said of the transfer."""
+
+    def __init__(self, site: Site, template: str) -> None:
+        self._site, self._template = site, template
+        self._version = site.api.version("Parent", "")
+        self._seen: list[tuple[float, str, str]] = []
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+
+    def of_transfer(self) -> list[tuple[float, str]]:
+        """(when, bytes fetched) of each write that changed how far the transfer is, while it went on."""
+        found: list[tuple[float, str]] = []
+        for when, state, done in [*self._seen]:
+            if state == "Fetching" and done and (not found or found[-1][1] != done):
+                found.append((when, done))
+        return found
+
+    def states(self) -> list[str]:
+        return [state for _, state, _ in [*self._seen]]
+
+    def _follow(self) -> None:
+        for line in self._site.api.watch("Parent", "", self._version, 300):
+            event = json.loads(line)
+            parent = event["object"]
+            if parent["spec"]["template"] == self._template:
+                status = parent.get("status") or {}
+                self._seen.append((time.monotonic(), str(status.get("state")), str(status.get("done", ""))))
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    """Whatever happens, no download hangs behind it."""
+    gate = Gate()
+    yield gate
+    gate.opened.set()
+
+
+def test_a_download_is_watched_to_its_end(site: Site, gate: Gate) -> None:
+    golden, _ = site.pools_on(NODE)
+    # The server says no size: what is shown is an amount.
+    slow = Body(DISK, bytes_per_second=RATE, gate=gate, gate_at=len(DISK) - 1, framing="chunked")
+    path = f"/{site.token}"
+    url = site.images.answer(path, slow)
+    writes = Writes(site, site.name("watched"))
+    template = site.template(Image(DISK), stem="watched", url=url, format="raw", prepare=[golden])
+
+    # Somebody in a script is not served in time, and the download goes on.
+    said = goldpool("watch", "template", template, "--timeout", "1s", status=3)
+    assert "is not there yet after 1 s" in said.stderr
+
+    terminal = Terminal("watch", "template", template)
+    try:
+        terminal.shows(f"Template {template}: 0 of 1 copies are there")
+        terminal.shows(f"{NODE}/{golden}  Fetching")
+        terminal.shows("Mi/s")
+        (shown,) = site.eventually(
+            lambda: [p["status"] for p in site.parents(template) if "rate" in p["status"]],
+            "the copy tells its rate",
+        )
+        assert "%" not in shown["progress"]
+        assert "expected" not in shown
+        assert shown["mirror"] == url
+        assert gate.reached.wait(60)
+        gate.opened.set()
+        terminal.shows(f"Template {template}: 1 verified copies")
+        assert terminal.ended() == 0
+    finally:
+        terminal.close()
+
+    site.eventually(lambda: "Ready" in writes.states(), "the watch has seen the end")
+    told = writes.of_transfer()
+    assert len(told) >= 2, told
+    # Written at most every two seconds. A watch may hand over late what was written in time, but never early, so the span
+    # from the first to the last write is at least what it seems but for the first one's delay.
+    assert len(told) - 1 <= (told[-1][0] - told[0][0] + LATE_SECONDS) / 2, told
+    assert [request.sent for request in site.images.requests_of(path, "GET")] == [len(DISK)]
+
+    # It is there: the same command ends at once, and a program reads what it says.
+    lines = [
+        json.loads(line) for line in goldpool("watch", "template", template, "-o", "json").stdout.splitlines()
+    ]
+    assert lines[-1] == {"template": template, "result": "Ready", "message": "1 verified copies"}
+    assert (lines[0]["state"], lines[0]["host"], lines[0]["done"]) == ("Ready", NODE, len(DISK))
+    assert f"Template {template}: 1 verified copies" in goldpool("watch", "gtpl", template).stdout
+    goldpool("watch", "template", site.name("nobody"), status=1)
+
+
+def test_a_source_that_is_wrong_ends_the_watching(site: Site, boot: Image) -> None:
+    golden, _ = site.pools_on(NODE)
+    template = site.template(boot, checksum="sha256:" + "0" * 64, prepare=[golden])
+    said = goldpool("watch", "template", template, status=1)
+    assert f"Error: template {template}: {NODE}" in said.stderr
+    assert f"{NODE}/{golden} Failed ChecksumMismatch" in said.stdout
