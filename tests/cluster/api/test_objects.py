@@ -207,9 +207,10 @@ SHOWN: tuple[tuple[Callable[..., Obj], Obj, Obj, dict[str, str]], ...] = (
      {"POOL": "gold", "HOST": "node-1", "PHASE": "Ready", "TOTAL": "8Gi", "USED": "42%", "PARENTS": "7", "VOLUMES": "9",
       "ORPHANS": "2", "MESSAGE": "all is well"}),
     (a_parent, {"template": "debian", "pool": "gold", "host": "node-1"},
-     READY | {"state": "Fetching", "progress": "42%", "children": 9, "failure": "FetchFailed"},
-     {"TEMPLATE": "debian", "POOL": "gold", "HOST": "node-1", "STATE": "Fetching", "PROGRESS": "42%", "CHILDREN": "9",
-      "FAILURE": "FetchFailed", "MESSAGE": "all is well"}),
+     READY | {"state": "Fetching", "progress": "42% 9Mi/s", "eta": "3s", "mirror": "https://m", "children": 9,
+              "failure": "FetchFailed"},
+     {"TEMPLATE": "debian", "POOL": "gold", "HOST": "node-1", "STATE": "Fetching", "PROGRESS": "42% 9Mi/s", "ETA": "3s",
+      "CHILDREN": "9", "MIRROR": "https://m", "FAILURE": "FetchFailed", "MESSAGE": "all is well"}),
 )  # fmt: skip
 
 
