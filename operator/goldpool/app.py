@@ -64,6 +64,8 @@ def dispatch_settings(settings: Settings) -> DispatchSettings:
             fetches_per_host=settings.fetches_per_host,
             fetches_per_pool=settings.fetches_per_pool,
             fetches=settings.fetches_per_cluster,
+            source_probes_per_host=settings.source_probes_per_host,
+            source_probes=settings.source_probes_per_cluster,
         ),
     )
 

@@ -116,6 +116,11 @@ class Settings(BaseModel):
     fetch_https_proxy: str = ""
     fetch_no_proxy: Annotated[tuple[str, ...], BeforeValidator(_comma_list)] = ()
     fetch_attempts: int = Field(default=3, ge=1)
+    source_probe_seconds: float = Field(
+        default=20, gt=0, description="for asking a template's source what it serves, all mirrors together"
+    )
+    source_probes_per_host: int = Field(default=4, ge=1)
+    source_probes_per_cluster: int = Field(default=8, ge=1)
     fetches_per_host: int = Field(default=2, ge=1)
     fetches_per_pool: int = Field(default=4, ge=1)
     fetches_per_cluster: int = Field(default=16, ge=1)

@@ -17,6 +17,12 @@ class ConditionType(StrEnum):
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
     DELETION_BLOCKED = "DeletionBlocked"
+    SOURCE_REACHABLE = "SourceReachable"
+    """Whether a host that asked found the template's source able to serve."""
+    SOURCE_CHANGED = "SourceChanged"
+    """The source serves other bytes than the template's revision. Only while true."""
+    DEGRADED = "Degraded"
+    """It works, but not all of what it relies on. Only while true."""
 
 
 class ConditionStatus(StrEnum):
@@ -72,6 +78,12 @@ class Reason(StrEnum):
     PARENT_FAILED = "ParentFailed"
     FETCH_FAILED = "FetchFailed"
     SOURCE_INVALID = "SourceInvalid"
+    PROBING = "Probing"
+    REACHABLE = "Reachable"
+    NO_HOST_TO_ASK = "NoHostToAsk"
+    MIRRORS_FAILED = "MirrorsFailed"
+    SOURCE_CHANGED = "SourceChanged"
+    REFETCHED = "Refetched"
     REVISION_MISMATCH = "RevisionMismatch"
     RETIRING = "Retiring"
     VOLUME_NOT_FOUND = "VolumeNotFound"
@@ -163,6 +175,12 @@ EXPLANATIONS: Final[dict[Reason, str]] = {
     Reason.PARENT_FAILED: "The template could not be fetched to that location.",
     Reason.FETCH_FAILED: "Every attempt over every mirror failed.",
     Reason.SOURCE_INVALID: "The source itself is wrong. Correct the spec or set a new value of goldpool.io/retry.",
+    Reason.PROBING: "The source is being asked what it serves.",
+    Reason.REACHABLE: "The source answered, and serves what the template declares.",
+    Reason.NO_HOST_TO_ASK: "No pool that could hold the template has a ready host yet from which its source is asked.",
+    Reason.MIRRORS_FAILED: "Some mirrors cannot serve the template, others can.",
+    Reason.SOURCE_CHANGED: "The source serves other bytes than were fetched; spec.source.refreshPolicy says what follows.",
+    Reason.REFETCHED: "The source was fetched anew; new disks take what it brought.",
     Reason.REVISION_MISMATCH: "The source serves other bytes than the template's revision.",
     Reason.RETIRING: "The copy is being removed; its users are checked once more.",
     Reason.VOLUME_NOT_FOUND: "There is no volume of that name.",

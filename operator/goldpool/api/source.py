@@ -39,6 +39,9 @@ class SourceProbe(SourceFacts):
     """What came of the last time the source was asked, without fetching it."""
 
     time: Time = Field(description="When it was asked.")
+    answered: Time | None = Field(
+        default=None, description="When it last answered: size, validators and format are of then."
+    )
     source_hash: str = Field(description="Hash of the source, format and checksum that were asked about.")
     host: str = Field(default="", description="The host that asked. Another one may see more, or less.")
     format: str = Field(default="", description="Format by the first bytes, where they tell it.")
@@ -60,7 +63,7 @@ class SourceProbe(SourceFacts):
     )
     failures: int = Field(default=0, description="How often in a row no mirror could serve.")
     retry: str = Field(default="", description="The value of goldpool.io/retry that was acted on.")
-    next_time: Time | None = Field(default=None, description="When it is asked next, if that is planned.")
+    next_time: Time | None = Field(default=None, description="When it is asked again after a failure.")
 
 
 class SourceStatus(ApiModel):
@@ -70,6 +73,9 @@ class SourceStatus(ApiModel):
         default=None, description="As it was when the revision was fetched."
     )
     probe: SourceProbe | None = Field(default=None, description="As it was found when it was last asked.")
+    changed: str | None = Field(
+        default=None, description="What told that other bytes are served than were fetched, while that is so."
+    )
 
 
 class Refetch(ApiModel):

@@ -45,3 +45,11 @@ def within_bandwidth(policy: FetchPolicy, pool: StoragePool | None, settings: Se
         return policy
     at_once = min(settings.fetches_per_pool, settings.fetches_per_cluster)
     return policy.model_copy(update={"max_bytes_per_second": max(1, pool.spec.download_bandwidth // at_once)})
+
+
+def probe_policy(settings: Settings) -> FetchPolicy:
+    """Of asking a source: little is transferred, and somebody waits for the answer."""
+    seconds = settings.source_probe_seconds
+    policy = fetch_policy(settings)
+    idle = min(policy.idle_seconds, seconds)
+    return policy.model_copy(update={"total_seconds": seconds, "idle_seconds": idle, "attempts": 1})

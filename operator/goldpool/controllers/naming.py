@@ -10,6 +10,8 @@ STOPPED_FINALIZER: Final = "goldpool.io/stopped"
 """On VM pods: the object stays until its processes are proven to have ended."""
 
 RETRY_ANNOTATION: Final = "goldpool.io/retry"
+REFETCH_ANNOTATION: Final = "goldpool.io/refetch"
+"""On a Template: each new value has the source fetched anew, as a revision beside the one there is."""
 ABANDON_ANNOTATION: Final = "goldpool.io/abandon"
 """Names the place whose bytes and processes a person has given up, so that deletions need not wait for it."""
 ABANDONED_ANNOTATION: Final = "goldpool.io/abandoned"
@@ -86,6 +88,10 @@ class OperationIds:
     @staticmethod
     def release(location: str) -> str:
         return f"release/{location}"
+
+    @staticmethod
+    def probe_source(template_uid: str, source: str, since: str) -> str:
+        return f"probe-source/{template_uid}/{source}/{since}"
 
     @staticmethod
     def fetch(parent: str, attempt: int) -> str:

@@ -4,7 +4,7 @@
 ``Stalled`` is; never both, and neither is there when it would be False.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -68,35 +68,54 @@ def ways_out(users: Users) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A condition beside those that follow from the verdict."""
+
+    kind: ConditionType
+    status: ConditionStatus
+    reason: Reason
+    message: str
+
+
 def conditions(
-    verdict: Verdict, *, previous: Sequence[Condition], generation: int, now: datetime
+    verdict: Verdict,
+    *,
+    previous: Sequence[Condition],
+    generation: int,
+    now: datetime,
+    asides: Iterable[Aside] = (),
 ) -> list[Condition]:
     """The whole list; a condition keeps its time while its status stays, as the API conventions ask."""
-    wanted = [(ConditionType.READY, verdict.ready)]
+    wanted = [_told(verdict, ConditionType.READY, verdict.ready)]
     if verdict.stalled:
-        wanted.append((ConditionType.STALLED, True))
+        wanted.append(_told(verdict, ConditionType.STALLED, True))
     elif not verdict.ready and not verdict.waiting:
-        wanted.append((ConditionType.RECONCILING, True))
+        wanted.append(_told(verdict, ConditionType.RECONCILING, True))
     if verdict.blocked:
-        wanted.append((ConditionType.DELETION_BLOCKED, True))
+        wanted.append(_told(verdict, ConditionType.DELETION_BLOCKED, True))
     before = {c.type: c for c in previous}
     found = []
-    for kind, state in wanted:
-        status = ConditionStatus.TRUE if state else ConditionStatus.FALSE
-        old = before.get(kind)
+    for aside in (*wanted, *asides):
+        old = before.get(aside.kind)
         found.append(
             Condition(
-                type=kind,
-                status=status,
-                reason=verdict.reason,
-                message=_clip(verdict.message),
+                type=aside.kind,
+                status=aside.status,
+                reason=aside.reason,
+                message=_clip(aside.message),
                 last_transition_time=old.last_transition_time
-                if old is not None and old.status is status
+                if old is not None and old.status is aside.status
                 else timestamp(now),
                 observed_generation=generation,
             )
         )
     return found
+
+
+def _told(verdict: Verdict, kind: ConditionType, state: bool) -> Aside:
+    status = ConditionStatus.TRUE if state else ConditionStatus.FALSE
+    return Aside(kind, status, verdict.reason, verdict.message)
 
 
 def _clip(message: str) -> str:

@@ -7,6 +7,7 @@ import pytest
 from goldpool.api.parent import Parent
 from goldpool.api.references import Blocker
 from goldpool.api.template import Template
+from goldpool.contracts.operations import FetchPolicy
 from goldpool.controllers.naming import FINALIZER, LABEL_TEMPLATE_UID, RETRY_ANNOTATION
 from goldpool.controllers.template import Observed, Wanted, plan
 from goldpool.engine.plan import Create, Record, RemoveFinalizer
@@ -48,7 +49,14 @@ def observed(template: Obj | None = None, *, parents: tuple[Obj, ...] = (), **ch
     defaults: dict[str, Any] = {
         "users": NOBODY,
         "children": {},
-        "tokens": tuple(f"token{n}" for n in range(len(want))),
+        "tokens": tuple(f"token{n}" for n in range(len(want) + 2)),
+        "places": want,
+        "probe": None,
+        "probe_id": "probe-source/1",
+        "asker": None,
+        "policy": FetchPolicy(),
+        "base_seconds": 5.0,
+        "cap_seconds": 600.0,
         "now": NOW,
     }
     copies = tuple(Parent.read(p) for p in parents)

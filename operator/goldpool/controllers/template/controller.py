@@ -3,14 +3,17 @@
 from collections import Counter
 from collections.abc import Collection, Iterable
 
-from goldpool.api.conditions import ConditionType, is_true
-from goldpool.api.parent import Parent
+from goldpool.api.conditions import ConditionType, Reason, is_true
+from goldpool.api.parent import Parent, ParentState
 from goldpool.api.template import Template
 from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.api.volume import Volume
+from goldpool.controllers.fetch_policy import probe_policy
 from goldpool.controllers.naming import source_hash
+from goldpool.controllers.template.asking import last_probe, operation_id
+from goldpool.controllers.template.hosts import asker_of
 from goldpool.controllers.template.observed import Observed, Wanted
-from goldpool.controllers.template.plan import missing, plan
+from goldpool.controllers.template.plan import lacks_candidate, missing, plan
 from goldpool.controllers.world import (
     World,
     but_for_progress,
@@ -34,6 +37,7 @@ class TemplateController:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._policy = probe_policy(world.settings)
 
     async def gather(self, key: Key) -> Observed | None:
         world = self._world
@@ -46,11 +50,16 @@ class TemplateController:
         users = _users(name, volumes, machines) if template.deleting else Users((), 0)
         parents = [p for p in world.parents_of_template(name) if p.spec.template_uid == template.metadata.uid]
         wanted = () if template.deleting else tuple(self._wanted(template, volumes, machines, parents))
+        current = source_hash(raw["spec"])
+        places = tuple(self._places(wanted, parents))
         if template.deleting and not users and not parents:
             users = _users(name, await world.fresh_volumes(), await world.fresh_machines())
             parents = await world.fresh_parents(template.metadata.uid)
-        elif missing(wanted, parents, source_hash(raw["spec"])):
+        elif missing(template, wanted, parents, current) or lacks_candidate(
+            template, places, parents, current
+        ):
             parents = await world.fresh_parents(template.metadata.uid)
+        known, probe_id = last_probe(template, current), operation_id(template, current)
         children = Counter(
             v.spec.placement.parent_pool
             for v in volumes
@@ -63,9 +72,31 @@ class TemplateController:
             wanted=wanted,
             users=users,
             children=children,
-            tokens=tuple(world.token() for _ in wanted),
+            tokens=tuple(world.token() for _ in range(len(wanted) + 2)),
+            places=places,
+            probe=world.dispatcher.outcome(probe_id),
+            probe_id=probe_id,
+            asker=asker_of(world, template, turn=known.failures if known is not None else 0),
+            policy=self._policy,
+            base_seconds=world.settings.retry_base_seconds,
+            cap_seconds=world.settings.retry_cap_seconds,
             now=world.now(),
         )
+
+    def _places(self, wanted: Iterable[Wanted], parents: Iterable[Parent]) -> Iterable[Wanted]:
+        """Usable ones of where a copy is wanted, and of where one is."""
+        world = self._world
+        ready = (p for p in parents if p.status.state is ParentState.READY and not p.deleting)
+        there = [Wanted(p.spec.location, p.spec.pool, p.spec.host, prepared=False, fallback=p.spec.fallback)
+                 for p in sorted(ready, key=lambda p: (p.spec.fallback, p.metadata.name))]  # fmt: skip
+        seen = set()
+        for place in (*wanted, *there):
+            location, pool = world.location(place.location), world.pool(place.pool)
+            usable = location is not None and is_true(location.status.conditions, ConditionType.READY)
+            gone = location is None or location.deleting or pool is None or pool.deleting
+            if usable and not gone and place.location not in seen:
+                seen.add(place.location)
+                yield place
 
     def _wanted(
         self,
@@ -127,10 +158,25 @@ class TemplateController:
                     if obj is not None and (name := iso_of(obj).get("template")):
                         yield Key("Template", "", name)
             case r.STORAGE_LOCATION if differs(change, readiness):
-                # A location that has become usable may be one to prepare.
+                # A location that has become usable may be one to prepare, or its host the first that may ask a source.
                 for obj in cache.list(r.TEMPLATE):
-                    if obj["spec"].get("prepare", {}).get("pools"):
+                    if obj["spec"].get("prepare", {}).get("pools") or _waits_for_a_host(obj):
                         yield Key("Template", "", obj["metadata"]["name"])
+            case r.NODE | r.STORAGE_POOL if differs(change, _asks):
+                for obj in cache.list(r.TEMPLATE):
+                    if _waits_for_a_host(obj):
+                        yield Key("Template", "", obj["metadata"]["name"])
+
+
+def _waits_for_a_host(template: Obj) -> bool:
+    conditions = (template.get("status") or {}).get("conditions", ())
+    return any(c.get("reason") == Reason.NO_HOST_TO_ASK for c in conditions) or not conditions
+
+
+def _asks(obj: Obj) -> object:
+    """Of a node or a pool: what decides whether a source may be asked from there."""
+    spec = obj.get("spec", {})
+    return readiness(obj), spec.get("unschedulable"), spec.get("state")
 
 
 def _awaited_by_volumes(volumes: Iterable[Volume]) -> Iterable[tuple[str, str]]:

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from goldpool.api.parent import Parent
 from goldpool.api.template import Template
+from goldpool.contracts.operations import FetchPolicy
+from goldpool.dispatch.outcome import Outcome
 from goldpool.kube.port import Obj
 from goldpool.planning.references import Users
 
@@ -23,6 +26,15 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class Asker:
+    """A host that could fetch the template, and so may ask for it. ``location`` is its label goldpool.io/location."""
+
+    host: str
+    location: str = ""
+    tolerations: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """A template, its copies, where copies are wanted, and who uses it."""
 
@@ -36,5 +48,17 @@ class Observed:
     children: Mapping[str, int]
     """Volumes, and machines that have the ISO inserted, per pool of their parent."""
     tokens: tuple[str, ...]
-    """One for each copy that may have to be made: names are minted, never derived."""
+    """One for each copy that may have to be made, one for that of a new revision, and one for the fetching anew: names
+    are minted, never derived."""
+    places: tuple[Wanted, ...]
+    """Usable locations where a new revision may come first: wanted ones, then those that have a copy."""
+    probe: Outcome | None
+    """Of ``probe_id``."""
+    probe_id: str
+    asker: Asker | None
+    """Who may ask the source now; None while no host can."""
+    policy: FetchPolicy
+    """Of asking the source."""
+    base_seconds: float
+    cap_seconds: float
     now: datetime

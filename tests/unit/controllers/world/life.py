@@ -8,7 +8,7 @@ from typing import Any
 
 from goldpool.contracts.machine import Exit
 from goldpool.contracts.operations import FailureReason
-from goldpool.controllers.naming import RETRY_ANNOTATION
+from goldpool.controllers.naming import REFETCH_ANNOTATION, RETRY_ANNOTATION
 from goldpool.controllers.world import iso_of
 from goldpool.kube import resources as r
 from goldpool.kube.port import AlreadyExists, Obj
@@ -48,7 +48,7 @@ class Life:
         server = self.cluster.server
         server.put(r.STORAGE_POOL, a_pool("golden", golden=True))
         server.put(r.STORAGE_POOL, a_pool("std", shared=shared))
-        server.put(r.TEMPLATE, a_template("debian"))
+        server.put(r.TEMPLATE, a_template("debian", refresh="Refetch", checks=True))
         self.cluster.settle()
         if faults:
             server.faults = lambda: self._dice.choice(FAULTS)
@@ -58,10 +58,11 @@ class Life:
             self.make_machine, self.make_machine, self.make_template, self.make_volume, self.change_strategy,
             self.change_strategy, self.delete_machine, self.delete_template, self.delete_volume, self.delete_parent,
             self.retry, self.everybody_waits, self.everybody_waits, self.make_iso, self.change_iso,
+            self.ask_for_refetch,
         )  # fmt: skip
         trouble = (
             self.crash, self.wait, self.wait, self.guest_ends, self.kubelet_refuses, self.node_changes,
-            self.golden_pool_changes,
+            self.golden_pool_changes, self.source_changes, self.source_changes,
         )  # fmt: skip
         [kind] = self._dice.choices(((self.work,), acts, trouble), (WORK, ACTS, TROUBLE))
         act: Callable[[], object] = self._dice.choice(kind)
@@ -130,7 +131,16 @@ class Life:
 
     def make_template(self) -> None:
         prepare = self._dice.choice(((), ("golden",)))
-        self._make(r.TEMPLATE, a_template(self._dice.choice(TEMPLATES), prepare=prepare))
+        refresh, checks = self._dice.choice(("Pin", "Refetch", "Refetch")), self._dice.random() < 0.7
+        name = self._dice.choice(TEMPLATES)
+        self._make(r.TEMPLATE, a_template(name, prepare=prepare, refresh=refresh, checks=checks))
+
+    def ask_for_refetch(self) -> None:
+        self._retries += 1
+        asked = {"annotations": {REFETCH_ANNOTATION: str(self._retries)}}
+        if templates := self.cluster.server.all(r.TEMPLATE):
+            name = self._dice.choice(templates)["metadata"]["name"]
+            self.cluster.server.edit(r.TEMPLATE, name, metadata=asked)
 
     def make_iso(self) -> None:
         name = self._dice.choice(ISOS)
@@ -211,6 +221,13 @@ class Life:
             r.NODE, node or self._dice.choice(NODES), status=state, spec={"unschedulable": cordoned}
         )
 
+    def source_changes(self) -> None:
+        """To something new, or back to what it was."""
+        url = f"https://mirror.example/{self._dice.choice(TEMPLATES)}"
+        served = self.cluster.disks.served
+        served[url] = self._dice.choice((served.get(url, 0), served.get(url, 0) + 1, 0))
+        self.told.append(f"  {url} {served[url]}")
+
     def golden_pool_changes(self, state: str = "") -> None:
         state = state or self._dice.choice(("Enabled", "Disabled"))
         self.cluster.server.edit(r.STORAGE_POOL, "golden", spec={"state": state})
@@ -257,11 +274,35 @@ class Life:
                 machine["metadata"]["name"] in running or not iso_of(machine) or machine["spec"].get("iso")
             ), "an ISO that nobody wants is kept"
         for parent in server.all(r.PARENT):
-            assert not parent["spec"]["fallback"] or parent["metadata"]["name"] in used, (
-                "a fallback of nobody"
-            )
+            template = server.find(r.TEMPLATE, parent["spec"]["template"])
+            # A template that goes waits for those who were bound to its copies, whether or not a disk was made.
+            going = template is not None and "deletionTimestamp" in template["metadata"]
+            unused = parent["metadata"]["name"] not in used
+            assert going or not (parent["spec"]["fallback"] and unused), "a fallback of nobody"
+        for template in server.all(r.TEMPLATE):
+            self._serves_what_is_served(template)
         named = {p["metadata"]["name"] for p in server.all(r.PARENT)}
         assert {name for _, name in disks.parents} <= named, "a copy that no object names"
+
+    def _serves_what_is_served(self, template: Obj) -> None:
+        """With checks and Refetch, new disks take what the source serves, and no copy of an earlier revision is without
+        a child."""
+        if "deletionTimestamp" in template["metadata"]:
+            return
+        status, source = template["status"], template["spec"]["source"]
+        used = {v.get("status", {}).get("parent") for v in self.cluster.server.all(r.VOLUME)}
+        copies = [
+            p
+            for p in self.cluster.server.all(r.PARENT)
+            if p["spec"]["templateUID"] == template["metadata"]["uid"]
+        ]
+        for copy in copies:
+            earlier = copy["status"]["state"] == "Ready" and copy["status"]["revision"] != status["revision"]
+            assert not earlier or copy["metadata"]["name"] in used, "an earlier revision's copy of nobody"
+        served = self.cluster.disks.revision_of(source["url"])
+        if status.get("revision") and source["refreshPolicy"] == "Refetch" and "checkInterval" in source:
+            there = any(p["status"]["state"] == "Ready" for p in copies)
+            assert status["revision"] == served or not there, "new disks take what is served no more"
 
     def _can_run(self, machine: Obj) -> bool:
         """Always, with all it needs there and held by nobody else."""

@@ -153,6 +153,10 @@ class Rules:
             assert found, f"a guest on {storage}, whose bytes are not there"
             there = {revision for (_, _), revision in self._disks.parents.items()}
             assert found[0].parent is None or found[0].revision in there, "a guest without its parent"
+            if disk["parent"] is not None:
+                name = disk["parent"]["parent"]
+                under = [revision for (_, copy), revision in self._disks.parents.items() if copy == name]
+                assert under == [found[0].revision], "a guest over another revision than its disk was made of"
         if iso := _cdrom(pod):
             assert iso in {name for _, name in self._disks.parents}, "a guest without its ISO"
             self.readers[pod["metadata"]["uid"]] = iso

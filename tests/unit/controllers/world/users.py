@@ -15,11 +15,14 @@ def a_pool(name: str, *, golden: bool = False, shared: bool = False) -> Obj:
     return {"metadata": {"name": name}, "spec": spec}
 
 
-def a_template(name: str = "debian", *, prepare: tuple[str, ...] = ()) -> Obj:
+def a_template(
+    name: str = "debian", *, prepare: tuple[str, ...] = (), refresh: str = "Pin", checks: bool = False
+) -> Obj:
+    source = {"url": f"https://mirror.example/{name}", "refreshPolicy": refresh}
     spec = {
         "golden": True,
         "format": "qcow2",
-        "source": {"url": f"https://mirror.example/{name}"},
+        "source": source | ({"checkInterval": "1h"} if checks else {}),
         "prepare": {"pools": list(prepare)},
         "retention": "1h",
     }
