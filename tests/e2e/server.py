@@ -1,6 +1,7 @@
 """The web server that hosts download from. It counts by host, and it misbehaves on request, path by path."""
 
 import hashlib
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tests.e2e.nodes import Nodes
-from tests.servers.misbehaving import Body, Exchange, Server, running, status
+from tests.servers.misbehaving import Body, Exchange, Request, Server, running, status
 
 
 @dataclass
@@ -21,7 +22,7 @@ class Image:
     refuses: Callable[[str], bool] = field(default=lambda _node: False)
     """Whether this node is answered with 503."""
     begun: threading.Event = field(default_factory=threading.Event)
-    """Set when an answer was begun."""
+    """Set when an answer to a fetch was begun."""
 
     @property
     def checksum(self) -> str:
@@ -42,20 +43,31 @@ class Images(Server):
             if image.refuses(self.nodes.of_address(exchange.request_seen.client)):
                 status(503)(exchange)
                 return
-            image.begun.set()
+            if not _only_looks(exchange.request_seen):
+                image.begun.set()
             rate = (64 << 10) / image.pause if image.pause else None
             Body(image.content, bytes_per_second=rate)(exchange)
 
         return self.answer(path, answer)
 
     def gets_of(self, path: str) -> dict[str, int]:
-        """Requests by node."""
-        return dict(Counter(self.nodes.of_address(r.client) for r in self.requests_of(path, "GET")))
+        """Fetches by node; asking what is served, by the first bytes, is none."""
+        return dict(Counter(self.nodes.of_address(r.client) for r in self._fetches(path)))
 
     def whole(self, path: str, node: str) -> int:
         """How many of them were answered in full."""
-        seen = self.requests_of(path, "GET")
-        return sum(r.whole for r in seen if self.nodes.of_address(r.client) == node)
+        return sum(r.whole for r in self._fetches(path) if self.nodes.of_address(r.client) == node)
+
+    def _fetches(self, path: str) -> list[Request]:
+        return [r for r in self.requests_of(path, "GET") if not _only_looks(r)]
+
+
+def _only_looks(request: Request) -> bool:
+    """A fetch wants all of it, or all from somewhere on."""
+    return (
+        request.method == "HEAD"
+        or re.fullmatch("bytes=0-[0-9]+", request.headers.get("Range", "")) is not None
+    )
 
 
 @contextmanager
