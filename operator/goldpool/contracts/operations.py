@@ -314,6 +314,9 @@ class Fetched(Contract):
     transferred_bytes: int = Field(
         default=0, description="bytes of the body; more or less than the file's if it was compressed"
     )
+    resumed_bytes: int = Field(
+        default=0, description="of these, what an earlier Job had left and was not fetched again"
+    )
     verified: str = Field(
         default="",
         description="strongest declared algorithm whose digest matched; empty when none was declared",

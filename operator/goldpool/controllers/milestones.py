@@ -34,6 +34,10 @@ OPERATION_SECONDS = Family(
 FETCHED = Family(
     "goldpool_fetched_bytes_total", "counter", "Bytes of parents that were fetched and published."
 )
+RESUMED = Family(
+    "goldpool_fetch_resumed_bytes_total", "counter",
+    "Bytes that downloads of published parents did not fetch again, because an earlier Job had left them on the pool.",
+)  # fmt: skip
 
 
 class Milestones:
@@ -48,6 +52,7 @@ class Milestones:
         self._operations = OPERATIONS.counter(registry)
         self._seconds = OPERATION_SECONDS.histogram(registry)
         self._fetched = FETCHED.counter(registry)
+        self._resumed = RESUMED.counter(registry)
 
     def observe(self, change: Change) -> None:
         """The cache's listener. Never blocks or raises."""
@@ -64,6 +69,7 @@ class Milestones:
         self._seconds.labels(kind).observe(seconds)
         if isinstance(outcome, Succeeded) and outcome.fetched is not None:
             self._fetched.inc(outcome.fetched.file_bytes)
+            self._resumed.inc(outcome.fetched.resumed_bytes)
 
 
 def became_ready(change: Change) -> bool:

@@ -73,7 +73,9 @@ def test_only_who_leads_counts_and_nobody_counts_what_was_there_before() -> None
     assert fresh.value("goldpool_time_to_ready_seconds_count", kind="VirtualMachine") is None
 
 
-BROUGHT = Succeeded(fetched=Fetched(revision=REVISION, file_bytes=1000, virtual_bytes=2000))
+BROUGHT = Succeeded(
+    fetched=Fetched(revision=REVISION, file_bytes=1000, virtual_bytes=2000, resumed_bytes=300)
+)
 
 
 @pytest.mark.parametrize(
@@ -90,3 +92,4 @@ def test_operations_by_kind_and_outcome(kind: str, outcome: Ended, label: str, f
     assert counted.value("goldpool_operations_total", kind=kind, outcome=label) == 1
     assert counted.value("goldpool_operation_duration_seconds_sum", kind=kind) == 2.5
     assert counted.value("goldpool_fetched_bytes_total") == fetched
+    assert counted.value("goldpool_fetch_resumed_bytes_total") == fetched * 3 // 10

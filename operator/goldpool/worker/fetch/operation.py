@@ -79,6 +79,7 @@ def _fetch_by(
             "mirror": origin(url),
             "attempts": attempt,
             "transferred_bytes": partial.received,
+            "resumed_bytes": partial.resumed,
             "etag": partial.version.etag,
             "last_modified": partial.version.last_modified,
         }

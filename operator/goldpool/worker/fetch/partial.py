@@ -55,6 +55,8 @@ class Partial:
         self.source = source
         self.version = version
         self.received = received
+        self.resumed = received
+        """Bytes that an earlier Job had left."""
         self.digests: Digests | None = None
         """Of what was received; None until ``restore`` read it."""
         self.from_zero = True
@@ -114,7 +116,7 @@ class Partial:
             sink.finish()
         self.digests = digests
         if into is not None:
-            into.digests, into.received = digests, self.received
+            into.digests, into.received, into.resumed = digests, self.received, self.resumed
             into.save(self.received)
 
     @contextlib.contextmanager

@@ -79,7 +79,7 @@ class Partials:
         if partial.digests is not None:
             return partial
         if not is_shared(self._location.identity):
-            partial.restore(digests, lambda done: told(done, total))
+            partial.restore(digests, lambda _: told(partial.received, total))
             return partial  # the kernel's lock keeps other processes of this host away
         # The lock of a host that was cut off may be given to the next one while it goes on writing: then it must be
         # into a file that is nobody's, and what was hashed is what is published.
@@ -90,7 +90,7 @@ class Partials:
             return None
         copy = self._new(partial.source, partial.version)
         try:
-            partial.restore(digests, lambda done: told(done, total), into=copy)
+            partial.restore(digests, lambda _: told(partial.received, total), into=copy)
         except BaseException:
             self._remove(copy)
             raise

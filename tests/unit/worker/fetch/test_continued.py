@@ -66,6 +66,7 @@ def test_within_a_job_the_next_attempt_goes_on(pool: Pool, server: Server) -> No
     assert sent(server) == [(200, CUT), (206, len(DISK) - CUT)]
     assert report.fetched is not None
     assert (report.fetched.transferred_bytes, report.fetched.etag) == (len(DISK), '"v1"')
+    assert report.fetched.resumed_bytes == 0, "this very Job fetched them"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,9 @@ def test_the_next_job_goes_on(tmp_path: Path, server: Server, identity: Any) -> 
     operation = a_broken_fetch(pool, server)
     entry = pool.unpublished()
     server.answer("/d", GOOD)
-    assert pool.one(operation) is None
+    report = pool.run(operation)
+    assert report.fetched is not None
+    assert (report.fetched.resumed_bytes, report.fetched.transferred_bytes) == (CUT, len(DISK))
     assert len(entry) == 1
     assert published(pool) == DISK
     assert sent(server) == [(200, CUT), (206, len(DISK) - CUT)]
