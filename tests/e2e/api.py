@@ -23,6 +23,8 @@ _PREFIX: Final = {
     "Node": "/api/v1",
     "Pod": "/api/v1",
     "Event": "/api/v1",
+    "Secret": "/api/v1",
+    "ConfigMap": "/api/v1",
     "Job": "/apis/batch/v1",
     "Lease": "/apis/coordination.k8s.io/v1",
     "Deployment": "/apis/apps/v1",

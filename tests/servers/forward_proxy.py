@@ -33,6 +33,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_CONNECT(self) -> None:
         self.close_connection = True
         self.server.asked.append(f"CONNECT {self.path}")
+        if self.server.refuses:
+            self.send_error(403)
+            return
         host, _, port = self.path.rpartition(":")
         with socket.create_connection((host.strip("[]"), int(port)), timeout=60) as there:
             self.send_response(200)
@@ -61,6 +64,8 @@ class ForwardProxy(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.asked: list[str] = []
+        self.refuses = False
+        """CONNECT is answered with 403."""
 
     @property
     def url(self) -> str:

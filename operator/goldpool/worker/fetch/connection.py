@@ -4,6 +4,7 @@ Redirects are followed here and not by urllib3, because each hop has to pass the
 Secret is decided anew; the environment's proxies and .netrc are not looked at.
 """
 
+import re
 import ssl
 import time
 from collections.abc import Mapping
@@ -13,7 +14,14 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError, LocationValueError, ProxyError, ReadTimeoutError
+from urllib3.exceptions import (
+    HTTPError,
+    LocationValueError,
+    NameResolutionError,
+    NewConnectionError,
+    ProxyError,
+    ReadTimeoutError,
+)
 from urllib3.exceptions import TimeoutError as ConnectionTimeoutError
 from urllib3.response import BaseHTTPResponse
 
@@ -32,6 +40,11 @@ _HEADERS: Final = {
     "Accept": "*/*",
     # What is stored and hashed must be the file, not a server's compression of it.
     "Accept-Encoding": "identity",
+}
+_WORDS: Final[Mapping[type, str]] = {
+    NewConnectionError: "no connection",
+    ProxyError: "no connection",
+    NameResolutionError: "the host's name is not known",
 }
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -161,22 +174,25 @@ def failure(error: Exception) -> MirrorFailed:
     """Why there is no answer."""
     if (broken := _cause(error, ssl.SSLError)) is not None:
         return MirrorFailed(FailureReason.TLS_FAILED, tls.distrust(broken))
-    way = "the proxy: " if isinstance(error, ProxyError) else ""
-    return MirrorFailed(FailureReason.SOURCE_UNREACHABLE, way + spoken(error))
+    if isinstance(error, ProxyError):
+        refused = re.match(r"Tunnel connection failed: (\d{3})", str(error.original_error))
+        why = f"answered {refused[1]}" if refused else spoken(error)
+        return MirrorFailed(FailureReason.SOURCE_UNREACHABLE, f"the proxy: {why}")
+    return MirrorFailed(FailureReason.SOURCE_UNREACHABLE, spoken(error))
 
 
 def spoken(error: Exception) -> str:
     """urllib3's texts carry object addresses and the full URL: the kind of error and its cause say it better."""
     if isinstance(error, ReadTimeoutError):
         return "no byte arrived in time"
-    if isinstance(error, ConnectionTimeoutError):
+    # urllib3 counts a connection that was refused, and a name that nobody knows, among what took too long.
+    if isinstance(error, ConnectionTimeoutError) and not isinstance(error, NewConnectionError):
         return "no connection in time"
+    what = _WORDS.get(type(error), type(error).__name__)
     cause: BaseException | None = error
     while cause is not None and not (isinstance(cause, OSError) and cause.strerror):
         cause = cause.__cause__ or cause.__context__
-    if isinstance(cause, OSError):
-        return f"{type(error).__name__}: {cause.strerror}"
-    return type(error).__name__
+    return f"{what}: {cause.strerror}" if isinstance(cause, OSError) else what
 
 
 def _cause(error: BaseException | None, kind: type[ssl.SSLError]) -> ssl.SSLError | None:

@@ -175,8 +175,19 @@ def test_a_resolver_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.M
     assert (refused.reason, refused.message) == (R.SOURCE_UNREACHABLE, "no connection in time")
 
 
-def test_a_name_that_does_not_exist_is_unreachable() -> None:
-    assert refusal("http://nowhere.invalid/x").reason is R.SOURCE_UNREACHABLE
+def test_a_name_that_does_not_exist_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    refused = refusal("http://nowhere.test/x")
+    assert refused.reason is R.SOURCE_UNREACHABLE
+    assert refused.message == "the host's name is not known: Name or service not known"
+
+
+def test_a_refused_connection_is_told_from_a_slow_one() -> None:
+    refused = refusal("http://127.0.0.1:1/x")
+    assert (refused.reason, refused.message) == (R.SOURCE_UNREACHABLE, "no connection: Connection refused")
 
 
 # --- redirects
@@ -448,8 +459,17 @@ def test_the_proxys_own_address_is_judged() -> None:
 
 def test_a_proxy_that_is_not_there_is_named() -> None:
     refused = refusal("https://mirror.test/x", proxies=Proxies(https="http://127.0.0.1:1"))
-    assert refused.reason is R.SOURCE_UNREACHABLE
-    assert "proxy" in refused.message
+    assert (refused.reason, refused.message) == (
+        R.SOURCE_UNREACHABLE,
+        "the proxy: no connection: Connection refused",
+    )
+
+
+def test_a_proxy_that_refuses_is_quoted() -> None:
+    with forward_proxy() as proxy:
+        proxy.refuses = True
+        refused = refusal("https://mirror.test/x", proxies=Proxies(https=proxy.url))
+    assert (refused.reason, refused.message) == (R.SOURCE_UNREACHABLE, "the proxy: answered 403")
 
 
 def test_the_environments_proxies_are_not_looked_at(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
