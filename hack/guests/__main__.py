@@ -1,11 +1,11 @@
-"""python3 -m hack.guests bootsector OUT [--marker] | linux OUT [--oneshot] | clean"""
+"""python3 -m hack.guests bootsector OUT [--marker] | linux OUT [--oneshot] | installer OUT | clean"""
 
 import argparse
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hack.guests import bootsector, linux
+from hack.guests import bootsector, installer, linux
 from hack.images import cache, steps
 
 
@@ -23,6 +23,9 @@ def main() -> int:
             case "linux":
                 recipe_b = linux.Recipe(arguments.oneshot, arguments.data_mib, arguments.seed)
                 linux.build(recipe_b, arguments.out, directory)
+            case "installer":
+                with cache.published(arguments.out.absolute()) as temporary:
+                    temporary.write_bytes(installer.medium())
             case "clean":
                 cache.remove(directory)
     except (steps.BuildError, ValueError) as error:
@@ -70,6 +73,11 @@ def _parser() -> argparse.ArgumentParser:
     real.add_argument("--oneshot", action="store_true", help="power off after the marker")
     real.add_argument("--data-mib", type=int, default=48, help="how much the guest reads and checks at boot")
     real.add_argument("--seed", type=int, default=0, help="of the files' content")
+
+    cd = commands.add_parser(
+        "installer", help="a CD of 52 KiB that installs a boot sector on an empty disk (iso)"
+    )
+    cd.add_argument("out", type=Path)
 
     commands.add_parser("clean", help="remove what was built or downloaded")
     return parser

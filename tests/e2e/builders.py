@@ -61,9 +61,10 @@ def a_template(
     prepare: Sequence[str] = (),
     retention: str = "24h",
     image_format: str = "qcow2",
+    golden: bool = True,
 ) -> Obj:
     spec: dict[str, Any] = {
-        "golden": True,
+        "golden": golden,
         "directDownload": True,
         "format": image_format,
         "source": {"url": url},
@@ -91,16 +92,20 @@ def a_machine(
     stop_seconds: int = 1,
     priority: str = "",
     golden: str = "",
+    iso: str = "",
 ) -> Obj:
-    """From a template or on an existing volume. The boot-sector guest knows no ACPI, hence the short stop."""
+    """From a template, on an existing volume or with neither on an empty disk. The boot-sector guest knows no ACPI, hence
+    the short stop."""
     if template:
         root: dict[str, Any] = {
             "templateRef": {"name": template},
             "reclaimPolicy": reclaim,
             "poolTags": list(tags),
         }
-    else:
+    elif volume:
         root = {"volumeRef": {"name": volume}}
+    else:
+        root = {"size": "16Mi", "reclaimPolicy": reclaim, "poolTags": list(tags)}
     spec: dict[str, Any] = {
         "cpus": 1,
         "memory": memory,
@@ -114,6 +119,8 @@ def a_machine(
         spec["goldenPolicy"] = golden
     if priority:
         spec["priorityClassName"] = priority
+    if iso:
+        spec["iso"] = {"templateRef": {"name": iso}}
     if data:
         spec["volumes"] = [{"name": disk, "volumeRef": {"name": name}} for disk, name in data.items()]
     metadata = {"name": name, "namespace": namespace}

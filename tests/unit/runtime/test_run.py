@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from goldpool.contracts.machine import MACHINE_ENV, Ended, Exit, Machine
+from hack.guests import installer
 from tests.unit.runtime.builders import a_disk, a_machine, a_parent, lay_child, lay_parent
 from tests.unit.runtime.sectors import HALT, POWER_OFF, say, sector, write_8_mib
 
@@ -160,6 +161,18 @@ def test_a_machine_with_all_kinds_of_disks_starts(pod: Pod) -> None:
     )
     pod.says("GUEST-UP")
     pod.is_ready()
+
+
+def test_an_empty_disk_boots_the_installer_and_then_what_it_installed(pod: Pod) -> None:
+    lay_child(pod.disks, None, parent="", revision="")
+    image = lay_parent(pod.parents, b"", parent="iso-1", format="iso")
+    image.chmod(0o644)
+    image.write_bytes(installer.medium())
+    image.chmod(0o444)
+    pod.start(a_machine(a_disk(parent=None), cdrom=a_parent(parent="iso-1", format="iso")))
+    pod.says(installer.SAYS)
+    pod.says(installer.THEN_SAYS)
+    assert image.read_bytes() == installer.medium()
 
 
 def test_a_guest_that_powers_off_ends_its_pod(pod: Pod) -> None:
