@@ -1,4 +1,4 @@
-"""The objects of examples/, as the demo applies them. Pure but for reading the files."""
+"""The numbered objects of examples/, as the demo applies them. Pure but for reading the files."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ SELECTOR = f"{PART_OF}={DEMO}"
 
 
 def read(directory: Path) -> list[Obj]:
-    """All documents of the directory's files, in the order of their names."""
-    files = sorted(directory.glob("*.yaml"))
+    """All documents of the directory's numbered files, in their order. The others need images that the demo has not."""
+    files = sorted(directory.glob("[0-9]*.yaml"))
     return [obj for file in files for obj in yaml.safe_load_all(file.read_text(encoding="utf-8")) if obj]
 
 

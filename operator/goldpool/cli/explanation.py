@@ -17,10 +17,10 @@ from goldpool.kube import resources as r
 from goldpool.kube.port import KubeApi, Resource
 from goldpool.planning.allocators import ALLOCATORS
 from goldpool.planning.fallback import beside, is_golden
-from goldpool.planning.placement import MachineWish, Placement, Rejection, RejectionReason
+from goldpool.planning.placement import DiskWish, MachineWish, Placement, Rejection, RejectionReason
 from goldpool.planning.planner import Planner
 from goldpool.planning.rejections import REMEDIES
-from goldpool.planning.snapshot import NodeView, avoid_of, node_view, seed_of
+from goldpool.planning.snapshot import NodeView, avoid_of, iso_spot, medium_wish, node_view, seed_of
 from goldpool.planning.standing import Standing, followed_by_fallback, standings
 
 K = TypeVar("K", bound=Kind)
@@ -37,11 +37,13 @@ class Objects:
     templates: Sequence[Template] = ()
     parents: Sequence[Parent] = ()
     volumes: Sequence[Volume] = ()
+    machines: Sequence[VirtualMachine] = ()
 
 
 @dataclass(frozen=True)
 class Disk:
-    """``bound``: where it is, pool, host and the parent's pool; None while it has no place."""
+    """``bound``: where it is, pool, host and the parent's pool; None while it has no place. ``volume`` is empty for the
+    machine's ISO."""
 
     name: str
     volume: str
@@ -81,26 +83,30 @@ async def read(api: KubeApi, namespace: str, name: str) -> Objects:
         return [model.read(obj) for obj in await api.list(resource)]
 
     machine = VirtualMachine.read(await api.get(r.VIRTUAL_MACHINE, name, namespace))
-    nodes, pools, locations, templates, parents, volumes = await asyncio.gather(
-        api.list(r.NODE),
-        of(r.STORAGE_POOL, StoragePool),
-        of(r.STORAGE_LOCATION, StorageLocation),
-        of(r.TEMPLATE, Template),
-        of(r.PARENT, Parent),
-        of(r.VOLUME, Volume),
+    (nodes, pools, locations, templates, parents), (volumes, machines) = await asyncio.gather(
+        asyncio.gather(
+            api.list(r.NODE),
+            of(r.STORAGE_POOL, StoragePool),
+            of(r.STORAGE_LOCATION, StorageLocation),
+            of(r.TEMPLATE, Template),
+            of(r.PARENT, Parent),
+        ),
+        asyncio.gather(of(r.VOLUME, Volume), of(r.VIRTUAL_MACHINE, VirtualMachine)),
     )
-    return Objects(machine, [*map(node_view, nodes)], pools, locations, templates, parents, volumes)
+    return Objects(machine, [*map(node_view, nodes)], pools, locations, templates, parents, volumes, machines)
 
 
 def explain(objects: Objects, allocator: str) -> Explanation:
-    """A machine whose root disk has a place is asked about as if none of its disks had one, with what it takes itself
+    """A machine whose root disk and ISO have a place is asked about as if nothing of it had one, with what it takes itself
     given back. One that waits is asked about as the operator asks: disks that have their place stay there."""
     machine, own = objects.machine, _disks(objects)
-    placed = own["root"].spec.storage_id is not None
+    inserted = machine.spec.iso is None or _bound_iso(machine) is not None
+    placed = own["root"].spec.storage_id is not None and inserted
     planner = _planner(objects, own.values() if placed else (), allocator)
     unbound = {n: v for n, v in own.items() if placed or v.spec.storage_id is None}
+    medium = [medium_wish(iso)] if (iso := _iso(objects)) is not None else []
     wish = MachineWish(
-        disks=tuple(planner.wish(n, v) for n, v in unbound.items()),
+        disks=(*(planner.wish(n, v) for n, v in unbound.items()), *medium),
         bound=tuple(planner.bound(n, v) for n, v in own.items() if n not in unbound),
         node_selector=machine.spec.node_selector,
         avoid=avoid_of(machine.status.avoid),
@@ -116,10 +122,10 @@ def explain(objects: Objects, allocator: str) -> Explanation:
     disks = tuple(
         Disk(
             disk.name,
-            own[disk.name].metadata.name,
-            bound := _bound(own[disk.name]),
+            "" if disk.medium else own[disk.name].metadata.name,
+            bound := _bound_iso(machine) if disk.medium else _bound(own[disk.name]),
             tuple(candidates),
-            bound is not None and is_golden(disk) and bound["pool"] == bound.get("parentPool"),
+            bound is not None and is_golden(disk) and _is_beside(objects, disk, bound),
         )
         for disk, candidates in zip(wish.disks, told, strict=True)
     )
@@ -165,6 +171,28 @@ def _disks(objects: Objects) -> dict[str, Volume]:
     return found
 
 
+def _iso(objects: Objects) -> Template | None:
+    """What the next start has in the CD drive."""
+    wanted = objects.machine.spec.iso
+    if wanted is None:
+        return None
+    return next((t for t in objects.templates if t.metadata.name == wanted.template_ref.name), None)
+
+
+def _bound_iso(machine: VirtualMachine) -> dict[str, str] | None:
+    iso, wanted = machine.status.iso, machine.spec.iso
+    if iso is None or wanted is None or wanted.template_ref.name != iso.template:
+        return None
+    return {"pool": iso.pool, "host": iso.host, "parentPool": iso.pool}
+
+
+def _is_beside(objects: Objects, disk: DiskWish, bound: dict[str, str]) -> bool:
+    """A golden parent that is on no golden pool."""
+    if disk.medium:
+        return any(p.metadata.name == bound["pool"] and not p.spec.golden for p in objects.pools)
+    return bound["pool"] == bound.get("parentPool")
+
+
 def _root_to_be(machine: VirtualMachine, name: str) -> Volume:
     root = machine.spec.root_volume
     spec: dict[str, Any] = {
@@ -196,6 +224,11 @@ def _planner(objects: Objects, but: Iterable[Volume], allocator: str) -> Planner
         key = (volume.metadata.namespace, volume.metadata.name)
         if key not in left_out:
             planner.put_volume(key, volume)
+    own = (objects.machine.metadata.namespace, objects.machine.metadata.name)
+    for machine in objects.machines:
+        key = (machine.metadata.namespace, machine.metadata.name)
+        if key != own:
+            planner.put_machine(key, iso_spot(machine))
     return planner
 
 

@@ -43,9 +43,11 @@ class Branch:
 
 def tree(inventory: Inventory, *, golden_only: bool = False) -> list[Branch]:
     """Golden pools first. Each volume and machine is shown at least once: a child below its parent, any other volume
-    below its pool, and what has no place yet, or names what is not there, at the end."""
+    below its pool, and what has no place yet, or names what is not there, at the end. A machine with an ISO is named below
+    the copy, too."""
     machines = _by_volume(inventory.machines)
     children = _grouped(inventory.volumes, lambda volume: volume.status.parent or "")
+    readers = _grouped(inventory.machines, lambda m: (m.status.iso.parent or "") if m.status.iso else "")
     parents = _grouped(inventory.parents, lambda parent: parent.spec.pool)
     names = {pool.metadata.name for pool in inventory.pools}
     known_parents = {parent.metadata.name for parent in inventory.parents}
@@ -55,8 +57,9 @@ def tree(inventory: Inventory, *, golden_only: bool = False) -> list[Branch]:
         return _volume(volume, tuple(map(_machine, users)))
 
     def parent_branch(parent: Parent) -> Branch:
-        below = tuple(map(volume_branch, children.get(parent.metadata.name, ())))
-        return _parent(parent, below)
+        name = parent.metadata.name
+        inserted = map(_reader, readers.get(name, ()))
+        return _parent(parent, (*map(volume_branch, children.get(name, ())), *inserted))
 
     def pool_branch(pool: StoragePool) -> Branch:
         copies = sorted(parents.get(pool.metadata.name, ()), key=lambda p: (p.spec.template, p.spec.host))
@@ -135,7 +138,8 @@ def _parent(parent: Parent, below: tuple[Branch, ...]) -> Branch:
         if status.done is not None and status.expected is not None:
             facts.append(f"{human_bytes(status.done)} of {human_bytes(status.expected)}")
     if status.children:
-        facts.append(_counted(status.children, "child", "children"))
+        one, many = ("machine", "machines") if parent.spec.format == "iso" else ("child", "children")
+        facts.append(_counted(status.children, one, many))
     if status.failure:
         facts.append(status.failure)
     facts += _explained(health, parent.deleting, status.conditions, status.blockers, status.blockers_total)
@@ -172,9 +176,18 @@ def _machine(machine: VirtualMachine) -> Branch:
     if status.fallback_pool:
         facts.append("fallback: its parent is on no golden pool")
     facts += [_counted(spec.cpus, "CPU", "CPUs"), format_quantity(spec.memory)]
+    if status.iso is not None:
+        facts.append(f"ISO {status.iso.template}")
     facts += _explained(health, machine.deleting, status.conditions, status.blockers, None)
     name = f"{machine.metadata.namespace}/{machine.metadata.name}"
     return Branch("machine", name, state, health, tuple(facts))
+
+
+def _reader(machine: VirtualMachine) -> Branch:
+    """Below an ISO's copy. The machine itself is below its disk."""
+    state, health = _state(machine.deleting, machine.status.phase, machine.status.conditions)
+    name = f"{machine.metadata.namespace}/{machine.metadata.name}"
+    return Branch("ISO of machine", name, state, health)
 
 
 def _template(template: Template) -> Branch:

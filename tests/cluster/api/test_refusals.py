@@ -60,7 +60,6 @@ CREATIONS: tuple[tuple[Obj, str], ...] = (
     (a_machine(name="m" * 64), "metadata.name: at most 63 characters"),
     (a_machine(memory="0"), "spec.memory must be more than 0"),
     (a_machine(rootVolume={}), "set templateRef or volumeRef; an empty disk, for spec.iso to install on, needs a size"),
-    (a_machine(iso={}), "spec.iso.templateRef: Required value"),
     (a_machine(rootVolume=ROOT | {"volumeRef": {"name": "b"}}),
      "spec.rootVolume: set at most one of templateRef and volumeRef"),
     (a_machine(rootVolume={"volumeRef": {"name": "b"}, "size": "1Gi"}),
@@ -124,6 +123,8 @@ FULL: tuple[Obj, ...] = (
         stopTimeoutSeconds=1,
     ),
     a_machine(rootVolume={"volumeRef": {"name": "b"}}),
+    a_machine(rootVolume={"size": "1Gi"}),
+    a_machine(rootVolume={"size": "1Gi"}, iso={"templateRef": {"name": "a"}}),
     a_volume(
         type="Data",
         source={"templateRef": {"name": "a"}},

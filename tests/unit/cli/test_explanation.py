@@ -112,6 +112,60 @@ def test_the_place_a_machine_has_is_marked_and_gives_back_what_it_takes() -> Non
     assert explained(a_world(volumes=[other])).disks[0].candidates[1].detail.startswith("95 % not promised")
 
 
+def an_iso(*, golden: bool = True) -> Template:
+    spec = {"golden": golden, "format": "iso", "source": {"url": "https://mirror.example/a.iso"}}
+    return Template.read({"metadata": {"name": "tools", "uid": "i"}, "spec": spec, "status": {"size": GIB}})
+
+
+def with_iso(machine: VirtualMachine | None = None, **more: Any) -> Objects:
+    """An installer on node-1, and a machine with an empty disk."""
+    raw = (machine or a_machine()).to_dict()
+    raw["spec"] |= {"rootVolume": {"size": "10Gi"}, "iso": {"templateRef": {"name": "tools"}}}
+    parent = a_parent("node-1").to_dict()
+    parent["spec"] |= {"template": "tools", "format": "iso"}
+    defaults: dict[str, Any] = {"templates": [an_iso()], "parents": [Parent.read(parent)]}
+    return a_world(VirtualMachine.read(raw), **(defaults | more))
+
+
+def iso_told(found: Explanation) -> list[tuple[int | None, str, str]]:
+    assert found.disks[-1].name == "ISO"
+    return [(c.rank, c.host, c.reason) for c in found.disks[-1].candidates]
+
+
+def test_the_iso_has_candidates_of_its_own() -> None:
+    found = explained(with_iso())
+    assert iso_told(found) == [(1, "node-1", ""), (2, "node-2", ""), (None, "node-3", "HostCordoned")]
+    assert found.answer.endswith(f"ISO in gold, on {found.answer[-6:]}")
+    text = [*lines(found)]
+    assert "The ISO: no place yet" in text
+    assert "the parent is there" in found.disks[-1].candidates[0].detail
+
+
+def test_an_iso_that_waits_is_asked_about_beside_the_disk_there_is() -> None:
+    root = a_root("node-2").to_dict()
+    del root["spec"]["source"]
+    del root["spec"]["placement"]["parentPool"]
+    found = explained(with_iso(volumes=[Volume.read(root)]))
+    assert not found.asked
+    assert [d.name for d in found.disks] == ["ISO"]
+    assert found.answer == "ISO in gold, on node-2"
+
+
+def test_the_place_of_the_iso_is_marked_and_gives_back_what_it_takes() -> None:
+    place = {"template": "tools", "pool": "gold", "host": "node-2"}
+    iso = place | {"location": location_name("gold", "uid-gold", "node-2")}
+    root = a_root("node-2").to_dict()
+    del root["spec"]["source"]
+    found = explained(with_iso(a_machine(iso=iso), volumes=[Volume.read(root)]))
+    text = [*lines(found)]
+    assert found.asked
+    assert "The ISO: bound to gold on node-2 (*)" in text
+    assert any(line.startswith("  2*    node-2") for line in text), text
+    other = VirtualMachine.read(a_machine(iso=iso).to_dict() | {"metadata": {"name": "b", "namespace": "c"}})
+    taken = explained(with_iso(machines=[other])).disks[-1].candidates[1]
+    assert taken.detail.startswith("99 % not promised")
+
+
 def test_when_nothing_fits_each_location_says_why_and_what_would_help() -> None:
     full = [a_location(pool, host, used=90) for pool in ("std", "gold") for host in HOSTS]
     found = explained(a_world(locations=full, volumes=[a_root()]))

@@ -188,3 +188,27 @@ def test_a_pool_names_its_hosts_that_cannot_be_used() -> None:
     }
     shown = the(tree(Inventory(pools=[a_pool(exceptions=[trouble])])), "node-2")
     assert (shown.what, shown.state, shown.health) == ("location", "NotMounted", Health.BAD)
+
+
+def test_machines_are_named_below_the_copy_of_their_iso() -> None:
+    place = {"template": "debian", "pool": "golden", "location": "l", "parent": "debian-1"}
+    found = tree(
+        Inventory(
+            pools=[GOLDEN, STANDARD],
+            parents=[a_parent()],
+            volumes=[a_volume(template=None)],
+            machines=[a_machine(iso=place)],
+        )
+    )
+    assert list(paths(found)) == [
+        "golden",
+        "golden > debian-1",
+        "golden > debian-1 > team/web",
+        "standard",
+        "standard > team/web-root",
+        "standard > team/web-root > team/web",
+    ]
+    [reader] = found[0].below[0].below
+    assert (reader.what, reader.state) == ("ISO of machine", "Running")
+    [machine] = found[1].below[0].below
+    assert "ISO debian" in machine.facts

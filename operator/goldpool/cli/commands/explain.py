@@ -39,16 +39,16 @@ def explain(*, cluster: Cluster, name: str, namespace: str, allocator: str, outp
     answer.
 
     A machine that has a place stays there: what is shown is what a plan made now would find, with the machine's own
-    disks left out. Its own place is marked.
+    disks left out. Its own place is marked. An ISO is told like a disk; it has candidates wherever its copy may lie.
 
     With goldenPolicy Preferred the places with the parent beside the disk follow, as fallbacks: they count only while no
     golden pool can serve.
 
-    Takes the rights to get the machine and to list nodes, volumes of all namespaces and all cluster-wide kinds. Only
-    reads.
+    Takes the rights to get the machine and to list nodes, volumes and machines of all namespaces and all cluster-wide
+    kinds. Only reads.
     """
     where = namespace or cluster.namespace
-    hint = "explain reads nodes and the volumes of all namespaces, because all of them take room"
+    hint = "explain reads nodes, and the volumes and machines of all namespaces, because all of them take room"
     objects = cluster.ask(lambda client: read(client, where, name), hint=hint)
     found = explanation(objects, allocator)
     if output == "text":
@@ -94,13 +94,15 @@ def lines(found: Explanation) -> Iterator[str]:
 
 
 def _headline(disk: Disk) -> str:
-    text = f"Disk {disk.name} (Volume {disk.volume})"
+    text = f"Disk {disk.name} (Volume {disk.volume})" if disk.volume else "The ISO"
     if disk.bound is None:
         return f"{text}: no place yet"
     on = f" on {disk.bound['host']}" if disk.bound["host"] else ""
-    above = f", its parent in {disk.bound['parentPool']}" if "parentPool" in disk.bound else ""
+    above = (
+        f", its parent in {disk.bound['parentPool']}" if "parentPool" in disk.bound and disk.volume else ""
+    )
     if disk.fallback:
-        above = ", its parent beside it as a fallback"
+        above = ", its parent beside it as a fallback" if disk.volume else ", as a fallback"
     return f"{text}: bound to {disk.bound['pool']}{on}{above} (*)"
 
 

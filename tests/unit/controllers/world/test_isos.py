@@ -11,6 +11,7 @@ from goldpool.kube import resources as r
 from goldpool.kube.port import Obj
 from tests.unit.controllers.world.cluster import Cluster
 from tests.unit.controllers.world.rules import _cdrom
+from tests.unit.controllers.world.test_journey import seen, settle_with_a_crash
 from tests.unit.controllers.world.test_staleness import hear_all_but, work_without_hearing_of
 from tests.unit.controllers.world.users import TEAM, a_machine, a_pool, a_template, an_iso, inserted
 
@@ -228,3 +229,37 @@ def test_no_pod_is_made_with_a_copy_that_has_begun_to_go(cluster: Cluster) -> No
             cluster.operator.run(owner)
     assert not cluster.pods()
     assert cluster.server.all(r.LEASE), "it came as far as its claims"
+
+
+# -- crashes
+
+
+ACTS: tuple[Any, ...] = (
+    lambda c: (
+        c.server.put(r.STORAGE_POOL, a_pool("golden", golden=True)),
+        c.server.put(r.STORAGE_POOL, a_pool("std")),
+        c.server.put(r.TEMPLATE, an_iso()),
+        c.server.put(r.VIRTUAL_MACHINE, a_machine("vm-0", template="", iso="tools")),
+    ),
+    lambda c: (c.server.remove(r.TEMPLATE, "tools"), edit(c, iso=None, runStrategy="Halted")),
+    lambda c: edit(c, runStrategy="Always"),
+)
+
+
+def lived(count: int) -> Cluster:
+    made = Cluster()
+    for act in ACTS[:count]:
+        act(made)
+        made.settle()
+    return made
+
+
+@pytest.mark.parametrize("count", range(1, len(ACTS) + 1))
+def test_a_crash_after_any_write_leads_to_the_same_place(count: int) -> None:
+    reference = lived(count)
+    before = len(lived(count - 1).server.writes)
+    for write in range(before + 1, len(reference.server.writes) + 1):
+        crashed = lived(count - 1)
+        ACTS[count - 1](crashed)
+        settle_with_a_crash(crashed, write)
+        assert seen(crashed) == seen(reference), f"crashed after {crashed.server.writes[write - 1]}"
