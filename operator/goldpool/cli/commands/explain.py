@@ -48,7 +48,9 @@ def explain(*, cluster: Cluster, name: str, namespace: str, allocator: str, outp
     kinds. Only reads.
     """
     where = namespace or cluster.namespace
-    hint = "explain reads nodes, and the volumes and machines of all namespaces, because all of them take room"
+    hint = (
+        "explain reads nodes, and the volumes and machines of all namespaces, because all of them take room"
+    )
     objects = cluster.ask(lambda client: read(client, where, name), hint=hint)
     found = explanation(objects, allocator)
     if output == "text":
