@@ -42,8 +42,8 @@ def ready(obj: Obj) -> dict[str, Any]:
     return found
 
 
-def edit(cluster: Cluster, **spec: Any) -> None:
-    cluster.server.edit(r.VIRTUAL_MACHINE, "vm-0", TEAM, spec=spec)
+def edit(cluster: Cluster, **spec: Any) -> Obj:
+    return cluster.server.edit(r.VIRTUAL_MACHINE, "vm-0", TEAM, spec=spec)
 
 
 def test_it_runs_with_an_empty_disk_and_the_iso_on_its_host(cluster: Cluster) -> None:
