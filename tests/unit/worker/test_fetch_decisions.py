@@ -1,7 +1,5 @@
 """What a fetch decides without a socket: where it may go, what fits, what failures add up to."""
 
-import hashlib
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,17 +9,8 @@ from goldpool.worker.failures import OperationFailed
 from goldpool.worker.fetch.policy import MirrorFailed, forbidden, next_hop, origin
 from goldpool.worker.fetch.progress import Reporter
 from goldpool.worker.fetch.room import Room
-from goldpool.worker.fetch.verify import Digests
 
 R = FailureReason
-
-
-@given(st.lists(st.binary(max_size=100)))
-def test_digests_do_not_depend_on_how_bytes_arrive(pieces: list[bytes]) -> None:
-    digests = Digests()
-    for piece in pieces:
-        digests.update(piece)
-    assert digests.revision() == hashlib.sha256(b"".join(pieces)).hexdigest()
 
 
 @pytest.mark.parametrize(

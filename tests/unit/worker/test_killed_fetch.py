@@ -1,5 +1,6 @@
 """The worker as a process of its own, killed in mid-transfer."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -7,6 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,3 +76,50 @@ def test_a_killed_fetch_publishes_nothing_and_the_next_one_publishes_all(
     assert report.fetched.revision == REVISION
     assert (pool.path / "templates/p-1/disk.raw").read_bytes() == DISK
     assert pool.unpublished() == []
+
+
+BIG = a_raw_disk(96 * MIB)
+
+
+@pytest.mark.parametrize("with_", [signal.SIGKILL, signal.SIGTERM])
+def test_the_fetch_after_a_killed_one_goes_on_where_it_ended(
+    pool: Pool, server: Server, tmp_path: Path, with_: signal.Signals
+) -> None:
+    """What a kill without a warning may cost is what was not durable yet: here the last of 64 MiB."""
+    gate = web.Gate()
+    body = web.Body(BIG, etag='"v1"')
+    operation = a_fetch(server.answer("/d", replace(body, gate=gate, gate_at=64 * MIB)))
+    log = tmp_path / "termination-log"
+    process = worker(pool, operation, log)
+    assert gate.reached.wait(60)
+    _wait_for(lambda: _recorded(pool) > 32 * MIB)
+    process.send_signal(with_)
+    process.communicate(timeout=60)
+    assert list((pool.path / "templates").iterdir()) == []
+    kept = _recorded(pool)
+    if with_ == signal.SIGTERM:
+        assert kept == 64 * MIB  # there was time to make all of it durable
+    server.answer("/d", body)
+    again = worker(pool, operation, log)
+    again.communicate(timeout=120)
+    report = Report.model_validate_json(log.read_bytes())
+    assert report.fetched is not None
+    assert report.fetched.revision == hashlib.sha256(BIG).hexdigest()
+    assert (report.fetched.transferred_bytes, report.fetched.resumed_bytes) == (len(BIG), kept)
+    assert (pool.path / "templates/p-1/disk.raw").read_bytes() == BIG
+    assert [request.sent for request in server.requests_of("/d")][1:] == [len(BIG) - kept]
+    assert pool.unpublished() == []
+
+
+def _recorded(pool: Pool) -> int:
+    for path in (pool.path / "tmp").glob("*/transfer.json"):
+        with contextlib.suppress(FileNotFoundError):  # it is replaced now and then
+            return int(json.loads(path.read_bytes())["received"])
+    return 0
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -111,7 +111,7 @@ def _verify(partial: Partial, operation: Fetch, size: int | None) -> None:
         if not partial.from_zero:
             raise _anew(f"it has {partial.received} bytes, not {size}")
         raise wrong_size(f"{partial.received} bytes", size)
-    if (mismatch := partial.digests.mismatch()) is not None:
+    if (mismatch := partial.digests.mismatch(operation.checksums)) is not None:
         if not partial.from_zero:
             raise _anew(mismatch)
         raise MirrorFailed(FailureReason.CHECKSUM_MISMATCH, mismatch, partial.digests.revision())

@@ -56,10 +56,10 @@ class Partial:
         self.version = version
         self.received = received
         self.resumed = received
-        """Bytes that an earlier Job had left."""
+        """What an earlier Job had received."""
         self.digests: Digests | None = None
         """Of what was received; None until ``restore`` read it."""
-        self.from_zero = True
+        self.from_zero = received == 0
         """All of it came in one answer."""
         self.target: Target = _Nowhere()
         with contextlib.ExitStack() as stack:
@@ -117,6 +117,7 @@ class Partial:
         self.digests = digests
         if into is not None:
             into.digests, into.received, into.resumed = digests, self.received, self.resumed
+            into.from_zero = False
             into.save(self.received)
 
     @contextlib.contextmanager

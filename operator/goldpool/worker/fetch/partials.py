@@ -10,6 +10,7 @@ from goldpool.contracts.operations import PERMANENT, FailureReason, Fetch
 from goldpool.worker import workspace
 from goldpool.worker.failures import OperationFailed, Terminated, os_failure
 from goldpool.worker.fetch.partial import Partial, source_id
+from goldpool.worker.fetch.policy import MirrorFailed
 from goldpool.worker.fetch.resume import Version
 from goldpool.worker.fetch.room import Room
 from goldpool.worker.fetch.verify import Digests
@@ -75,8 +76,14 @@ class Partials:
         if (partial := self.of(url)) is None:
             return None
         total = partial.version.total
-        self._make_room(room, total, partial)
-        if partial.digests is not None:
+        try:
+            self._make_room(room, total, partial)
+        except MirrorFailed:
+            self.discard(
+                partial
+            )  # too large, or not of the size it should have: what the mirror has now may be
+            return None
+        if partial.digests is not None and partial.digests.covers(digests):
             return partial
         if not is_shared(self._location.identity):
             partial.restore(digests, lambda _: told(partial.received, total))

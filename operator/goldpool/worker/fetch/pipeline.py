@@ -10,7 +10,8 @@ from queue import SimpleQueue
 from typing import Final
 
 CHUNK: Final = 1 << 20
-_BUFFERS: Final = 6
+_SPARE_BUFFERS: Final = 4
+"""Beside one for each stage: so much may a part be ahead of the next one. 16 of them are no faster."""
 
 Stage = Callable[[memoryview], None]
 """Sees all bytes, in order, at most ``CHUNK`` at once; the memory is used again when it returns."""
@@ -29,7 +30,7 @@ class Pipeline:
         self._current: memoryview | None = None
         self._used = 0
         self._error: BaseException | None = None
-        for _ in range(_BUFFERS):
+        for _ in range(_SPARE_BUFFERS + len(stages)):
             self._free.put(memoryview(bytearray(CHUNK)))
         queues: list[SimpleQueue[_Filled | None]] = [SimpleQueue() for _ in stages]
         self._first = queues[0]

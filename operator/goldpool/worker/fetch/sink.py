@@ -88,7 +88,7 @@ class Sink:
         self.received = start
 
     def __enter__(self) -> Self:
-        self._pipeline = Pipeline((self.digests.update, self._write))
+        self._pipeline = Pipeline((*self.digests.stages(), self._write))
         return self
 
     def __exit__(
