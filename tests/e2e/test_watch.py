@@ -64,7 +64,7 @@ def test_a_download_is_watched_to_its_end(site: Site, gate: Gate) -> None:
     path = f"/{site.token}"
     url = site.images.answer(path, slow)
     writes = Writes(site, site.name("watched"))
-    template = site.template(Image(DISK), stem="watched", url=url, format="raw", prepare=[golden])
+    template = site.template(Image(DISK), stem="watched", url=url, image_format="raw", prepare=[golden])
 
     # Somebody in a script is not served in time, and the download goes on.
     said = goldpool("watch", "template", template, "--timeout", "1s", status=3)

@@ -69,9 +69,11 @@ def judge(template: Template | None, found: Sequence[Copy]) -> Progress:
         return Pending("no status yet")
     if ready.status is ConditionStatus.TRUE:
         return Done(ready.message)
+    if ready.reason == Reason.SOURCE_INVALID:
+        return Failed(ready.message)
     hopeless = [copy for copy in found if copy.permanent]
-    # With Fetching, copies of a source that was corrected are yet to come: those that failed are of the old one.
-    if hopeless and ready.reason != Reason.FETCHING and all(copy.settled for copy in found):
+    # With another reason copies of a source that was corrected are yet to come: those that failed are of the old one.
+    if hopeless and ready.reason == Reason.FETCH_FAILED and all(copy.settled for copy in found):
         return Failed(f"{hopeless[0].place}: {hopeless[0].message or hopeless[0].failure}")
     return Pending(ready.message)
 

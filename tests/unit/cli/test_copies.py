@@ -48,6 +48,9 @@ FAILS = ready("False", "FetchFailed", "1 of 2 copies failed")
             [FAILED],
             Failed("404"),
         ),
+        # Nothing wants it yet, and whoever would get nothing.
+        (a_template(ready("False", "SourceInvalid", "answered 404")), [], Failed("answered 404")),
+        (a_template(ready("False", "Probing", "node-1 is asking")), [FAILED], Pending("node-1 is asking")),
         # It is tried again.
         (a_template(FAILS), [FAILED, {}], Pending("1 of 2 copies failed")),
         # One is lost, and the other one may still come.
