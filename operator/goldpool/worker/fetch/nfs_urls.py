@@ -25,6 +25,11 @@ class NfsFile:
     path: str
 
 
+def is_nfs(url: str) -> bool:
+    """Whether it wants to be one, in any case."""
+    return url[:6].lower() == "nfs://"
+
+
 def objection(url: str) -> str | None:
     """Why this is no URL of a file on an NFS server, or None."""
     found = parsed(url)

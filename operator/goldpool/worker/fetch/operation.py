@@ -8,17 +8,20 @@ from dataclasses import replace
 from goldpool.contracts.layout import ParentSidecar
 from goldpool.contracts.operations import FailureReason, Fetch, Fetched
 from goldpool.worker.failures import OperationFailed
+from goldpool.worker.fetch import http, nfs
 from goldpool.worker.fetch.answers import Answers
 from goldpool.worker.fetch.checksums import strongest
 from goldpool.worker.fetch.connection import Connections
-from goldpool.worker.fetch.http import Transfer, transfer
+from goldpool.worker.fetch.expanding import expanding
 from goldpool.worker.fetch.listing import Listing, listed
 from goldpool.worker.fetch.lock import only_fetch
 from goldpool.worker.fetch.mirrors import first_good
+from goldpool.worker.fetch.nfs_urls import is_nfs
 from goldpool.worker.fetch.partial import Partial
 from goldpool.worker.fetch.partials import Partials
 from goldpool.worker.fetch.policy import MirrorFailed, origin
 from goldpool.worker.fetch.progress import Reporter
+from goldpool.worker.fetch.receiving import Told, Transfer
 from goldpool.worker.fetch.room import Room, wrong_size
 from goldpool.worker.gate import admit
 from goldpool.worker.parents import publish_parent, published
@@ -47,16 +50,17 @@ def _fetch_by(
 ) -> Fetched:
     policy = operation.policy
     deadline = time.monotonic() + policy.total_seconds
-    common = Transfer(policy, partials, Room(policy, location.free_bytes), operation.checksums, deadline)
+    room = Room(policy, location.free_bytes)
+    common = Transfer(policy, partials, room, operation.checksums, deadline, expanding(policy, room))
     with Connections(policy, operation.source) as connections:
 
         def one(url: str, listing: Listing) -> tuple[Partial, ParentSidecar, Fetch]:
             shown = origin(url)
             demand = _demand(operation, listing)
-            partial = transfer(
+            partial = _transferred(
                 connections,
                 url,
-                replace(common, checksums=demand.checksums, room=replace(common.room, exactly=listing.size)),
+                replace(common, checksums=demand.checksums, room=replace(room, exactly=listing.size)),
                 lambda done, total: reporter.report(done, total, shown),
             )
             try:
@@ -84,6 +88,12 @@ def _fetch_by(
             "last_modified": partial.version.last_modified,
         }
     )
+
+
+def _transferred(connections: Connections, url: str, common: Transfer, told: Told) -> Partial:
+    if is_nfs(url):
+        return nfs.transfer(url, common, told)
+    return http.transfer(connections, url, common, told)
 
 
 def _demand(operation: Fetch, listing: Listing) -> Fetch:

@@ -22,8 +22,14 @@ from goldpool.worker.fetch.room import Room
 from goldpool.worker.fetch.sink import Sink, SparseFile, Target
 from goldpool.worker.fetch.verify import Digests
 
-TargetOf = Callable[[int, int], Target]
-"""What the bytes of a body go to, of an open file that has so many of them."""
+TargetOf = Callable[[int, int, int | None], Target]
+"""What the bytes of a body go to, of an open file that has so many of them, and how many there will be if that is known."""
+
+
+def plain(fd: int, received: int, _total: int | None) -> Target:
+    """The file's bytes are the body's."""
+    return SparseFile(fd, received)
+
 
 RECORD: Final = "transfer.json"
 _NEXT: Final = "transfer.json.next"
@@ -121,13 +127,13 @@ class Partial:
             into.save(self.received)
 
     @contextlib.contextmanager
-    def receiving(self, digests: Digests, room: Room, target: TargetOf = SparseFile) -> Iterator[Sink]:
+    def receiving(self, digests: Digests, room: Room, target: TargetOf = plain) -> Iterator[Sink]:
         """Takes the next bytes of the body; ``digests`` are of those before them. When it is left, also by an
         exception, what was taken counts, and a later Job can go on behind it if the version allows.
         """
         self.from_zero = self.received == 0
         self.digests = None
-        self.target = target(self.fd, self.received)
+        self.target = target(self.fd, self.received, self.version.total)
 
         def failed(error: BaseException) -> None:
             sink.fail(error)

@@ -39,7 +39,7 @@ def origin(url: str) -> str:
 
 def unfetchable(url: str) -> str | None:
     """Why no body is fetched from this URL, or None: http, https and nfs are known."""
-    if url[:6].lower() == "nfs://":
+    if nfs_urls.is_nfs(url):
         return nfs_urls.objection(url)
     return forbidden(url)
 
