@@ -23,6 +23,8 @@ class ConditionType(StrEnum):
     """The source serves other bytes than the template's revision. Only while true."""
     DEGRADED = "Degraded"
     """It works, but not all of what it relies on. Only while true."""
+    VERIFIED = "Verified"
+    """Whether the bytes were compared with a checksum that the template or its metalink declares."""
 
 
 class ConditionStatus(StrEnum):
@@ -82,6 +84,9 @@ class Reason(StrEnum):
     REACHABLE = "Reachable"
     NO_HOST_TO_ASK = "NoHostToAsk"
     MIRRORS_FAILED = "MirrorsFailed"
+    COPIES_FAILED = "CopiesFailed"
+    CHECKSUM_MATCHED = "ChecksumMatched"
+    NO_CHECKSUM = "NoChecksum"
     SOURCE_CHANGED = "SourceChanged"
     REFETCHED = "Refetched"
     REVISION_MISMATCH = "RevisionMismatch"
@@ -178,6 +183,9 @@ EXPLANATIONS: Final[dict[Reason, str]] = {
     Reason.PROBING: "The source is being asked what it serves.",
     Reason.REACHABLE: "The source answered, and serves what the template declares.",
     Reason.NO_HOST_TO_ASK: "No pool that could hold the template has a ready host yet from which its source is asked.",
+    Reason.COPIES_FAILED: "Some copies failed, others serve; the message names the pools and the first failure.",
+    Reason.CHECKSUM_MATCHED: "The bytes have the digest that the template or its metalink declares.",
+    Reason.NO_CHECKSUM: "Nobody declared a checksum: the first published copy binds all others.",
     Reason.MIRRORS_FAILED: "Some mirrors cannot serve the template, others can.",
     Reason.SOURCE_CHANGED: "The source serves other bytes than were fetched; spec.source.refreshPolicy says what follows.",
     Reason.REFETCHED: "The source was fetched anew; new disks take what it brought.",

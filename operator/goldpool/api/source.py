@@ -25,6 +25,9 @@ class FetchedSource(SourceFacts):
     """The source as it was when the newest copy of the revision was published."""
 
     time: Time = Field(default="", description="When that copy was published.")
+    verified: str = Field(
+        default="", description="The strongest declared digest that its bytes have, like sha512."
+    )
 
 
 class SourceMirror(ApiModel):

@@ -8,7 +8,7 @@ from goldpool.api.parent import Parent
 from goldpool.api.references import Blocker
 from goldpool.api.template import Template
 from goldpool.contracts.operations import FetchPolicy
-from goldpool.controllers.naming import FINALIZER, LABEL_TEMPLATE_UID, RETRY_ANNOTATION
+from goldpool.controllers.naming import FINALIZER, LABEL_TEMPLATE_UID, RETRY_ANNOTATION, source_hash
 from goldpool.controllers.template import Observed, Wanted, plan
 from goldpool.engine.plan import Create, Record, RemoveFinalizer
 from goldpool.kube.port import Obj
@@ -200,6 +200,60 @@ def test_a_wrong_source_stalls_the_template_and_names_the_remedy() -> None:
 def test_a_copy_that_is_good_proves_the_source() -> None:
     found = plan(observed(parents=(a_parent(host="node-2"), a_failed(permanent=True))))
     assert not is_stalled(found)
+
+
+@pytest.mark.parametrize(
+    ("parents", "reconciling", "degraded"),
+    [
+        ((a_parent(), a_failed(host="node-2")), True, "CopiesFailed"),
+        # Nothing more is tried by itself, and machines still have a good copy: neither Reconciling nor Stalled.
+        ((a_parent(), a_failed(permanent=True, host="node-2")), False, "CopiesFailed"),
+        ((a_failed(host="node-2"),), True, None),
+        ((a_parent(),), True, None),
+    ],
+)
+def test_a_template_with_good_and_failed_copies_is_degraded_and_names_their_pools(
+    parents: tuple[Obj, ...], reconciling: bool, degraded: str | None
+) -> None:
+    found = plan(observed(parents=parents, wanted=(wanted(), wanted("node-2"))))
+    conditions = {c["type"]: c for c in field(found, "conditions")}
+    assert ("Reconciling" in conditions, is_stalled(found)) == (reconciling, False)
+    assert conditions.get("Degraded", {}).get("reason") == degraded
+    if degraded:
+        assert conditions["Degraded"]["message"].startswith("1 copies failed in golden-ssd: node-2: 404")
+
+
+@pytest.mark.parametrize(
+    ("checksum", "verified", "status", "says"),
+    [
+        (None, "", "False", f"sha256:{REVISION}, binds all other copies"),
+        (None, "sha512", "True", "the declared sha512"),  # a metalink's
+        ("sha256:" + REVISION, "sha256", "True", "the declared sha256"),
+        ("sha256:" + REVISION, "", "True", "the declared checksum"),  # fetched before that was recorded
+    ],
+)
+def test_a_template_says_whether_its_bytes_were_compared_with_a_checksum(
+    checksum: str | None, verified: str, status: str, says: str
+) -> None:
+    template = a_template(spec={"checksum": checksum} if checksum else {})
+    hashed = source_hash(template["spec"])
+    copy = a_parent(
+        spec={"sourceHash": hashed},
+        status={"state": "Published", "verified": verified or None, "publishedTime": ago(1)},
+    )
+    found = plan(observed(template, parents=(copy,)))
+    (condition,) = (c for c in field(found, "conditions") if c["type"] == "Verified")
+    assert condition["status"] == status
+    assert says in condition["message"]
+    pinned = a_template(spec=template["spec"], status=found.status)
+    later = plan(observed(pinned, wanted=()))
+    assert [c["message"] for c in field(later, "conditions") if c["type"] == "Verified"] == [
+        condition["message"]
+    ], "it outlives the copy"
+
+
+def test_before_anything_was_fetched_nothing_is_verified() -> None:
+    assert "Verified" not in {c["type"] for c in field(plan(observed(parents=(a_fetching(),))), "conditions")}
 
 
 def test_failed_copies_of_an_earlier_source_stall_nothing() -> None:

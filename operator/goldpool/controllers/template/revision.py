@@ -130,4 +130,6 @@ def _fetched(o: Observed, current: str, revision: str | None) -> FetchedSource |
     facts = newest.status.source or SourceFacts()
     if before is not None and facts == SourceFacts():
         return before  # it lay there already: nobody heard a server
-    return FetchedSource(**facts.model_dump(), time=newest.status.published_time or "")
+    return FetchedSource(
+        **facts.model_dump(), time=newest.status.published_time or "", verified=newest.status.verified or ""
+    )

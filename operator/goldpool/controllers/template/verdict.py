@@ -12,7 +12,7 @@ from goldpool.controllers.naming import RETRY_ANNOTATION
 from goldpool.controllers.template.asking import OF_THE_HOST, Look, reason_of
 from goldpool.controllers.template.observed import Observed
 from goldpool.controllers.template.revision import Pin
-from goldpool.controllers.verdict import Aside, Verdict, busy, good, stalled
+from goldpool.controllers.verdict import Aside, Verdict, busy, good, stalled, waiting
 from goldpool.planning.revisions import superseded
 
 _REMEDY = f"correct spec.source or spec.checksum, or set a new value of {RETRY_ANNOTATION}"
@@ -31,7 +31,7 @@ class View:
 def verdict_of(v: View) -> Verdict:
     """What copies show counts more than what a host was told that only asked: it may see less than others do."""
     o = v.o
-    copies = [p for p in o.parents if p.spec.source_hash == v.current and not superseded(p, o.template)]
+    copies = [*_of_now(v)]
     ready = [p for p in copies if p.status.state is ParentState.READY]
     broken = [p for p in copies if p.status.state is ParentState.FAILED]
     hopeless = [p for p in broken if p.status.permanent]
@@ -45,7 +45,12 @@ def verdict_of(v: View) -> Verdict:
         anew = "; a new revision is being fetched" if v.pin.refetch is not None else ""
         return good(Reason.READY, f"{len(ready)} verified copies{anew}")
     if broken:
-        return busy(Reason.FETCH_FAILED, f"{len(broken)} of {want} copies failed: {message(broken[0])}")
+        sentence = f"{len(broken)} of {want} copies failed: {message(broken[0])}"
+        held |= {p.spec.location for p in hopeless}
+        if all(w.location in held for w in o.wanted):
+            # Not Stalled, which would stop machines that have a good copy; but nothing more is tried by itself.
+            return waiting(Reason.FETCH_FAILED, f"{sentence} ({_REMEDY})")
+        return busy(Reason.FETCH_FAILED, sentence)
     return busy(Reason.FETCHING, f"{len(held)} of {want} copies are there")
 
 
@@ -74,12 +79,55 @@ def asides_of(v: View) -> Iterator[Aside]:
     if v.pin.drift.why is not None:
         sentence = changed_sentence(v, v.pin.drift.why)
         yield Aside(ConditionType.SOURCE_CHANGED, ConditionStatus.TRUE, Reason.SOURCE_CHANGED, sentence)
+    if (sentences := [*_failed_copies(v), *_dead_mirrors(v)]) and _usable(v):
+        reason = Reason.COPIES_FAILED if any(_failed_copies(v)) else Reason.MIRRORS_FAILED
+        yield Aside(ConditionType.DEGRADED, ConditionStatus.TRUE, reason, "; ".join(sentences))
+    yield from _verified(v)
+
+
+def _usable(v: View) -> bool:
+    """Something serves: a copy, or a mirror. Where nothing does the template is not degraded but not ready."""
+    probe = v.look.probe
+    return any(_ready(v)) or (probe is not None and not probe.reason)
+
+
+def _ready(v: View) -> Iterator[Parent]:
+    return (p for p in _of_now(v) if p.status.state is ParentState.READY)
+
+
+def _of_now(v: View) -> Iterator[Parent]:
+    o = v.o
+    return (p for p in o.parents if p.spec.source_hash == v.current and not superseded(p, o.template))
+
+
+def _failed_copies(v: View) -> Iterator[str]:
+    broken = [p for p in _of_now(v) if p.status.state is ParentState.FAILED]
+    if broken and any(_ready(v)):
+        pools = sorted({p.spec.pool for p in broken})
+        yield f"{len(broken)} copies failed in {', '.join(pools)}: {message(broken[0])}"
+
+
+def _dead_mirrors(v: View) -> Iterator[str]:
     probe = v.look.probe
     dead = [m for m in probe.mirrors if m.reason] if probe is not None and not probe.reason else []
     if probe is not None and dead:
         each = "; ".join(f"{m.mirror}: {m.reason}: {m.message}" for m in dead)
-        sentence = f"{len(dead)} of {len(probe.mirrors)} mirrors cannot serve it: {each}"
-        yield Aside(ConditionType.DEGRADED, ConditionStatus.TRUE, Reason.MIRRORS_FAILED, sentence)
+        yield f"{len(dead)} of {len(probe.mirrors)} mirrors cannot serve it: {each}"
+
+
+def _verified(v: View) -> Iterator[Aside]:
+    """Once there is a revision: whether anybody said beforehand what its bytes must be."""
+    if v.pin.revision is None:
+        return
+    algorithm = v.pin.fetched.verified if v.pin.fetched is not None else ""
+    if algorithm or v.o.template.spec.checksum is not None:
+        sentence = f"the bytes have the declared {algorithm or 'checksum'}"
+        yield Aside(ConditionType.VERIFIED, ConditionStatus.TRUE, Reason.CHECKSUM_MATCHED, sentence)
+        return
+    sentence = (
+        f"nobody declared a checksum: what was fetched first, sha256:{v.pin.revision}, binds all other copies"
+    )
+    yield Aside(ConditionType.VERIFIED, ConditionStatus.FALSE, Reason.NO_CHECKSUM, sentence)
 
 
 def _reachable(v: View) -> Iterator[Aside]:
