@@ -116,7 +116,7 @@ class Book:
         times += [
             flight.over_at + self._limits.unclaimed_seconds
             for flight in self._flights.values()
-            if flight.over_at is not None and flight.record.kind is JobKind.SLOT
+            if flight.over_at is not None and flight.record.kind is not JobKind.FETCH
         ]
         times += [self._entries[fetch].not_before for fetch in self._alone]
         return min((time for time in times if time > now), default=None)
@@ -298,7 +298,7 @@ class Book:
             return True
         # A controller that never settles must not hold a slot that others need: the outcome is kept here, and
         # after a crash the operation is asked for again, which is the same as asking once.
-        if flight.record.kind is not JobKind.SLOT:
+        if flight.record.kind is JobKind.FETCH:
             return False
         contended = flight.record.lane in self._waiting
         patience = self._limits.linger_seconds if contended else self._limits.unclaimed_seconds

@@ -77,7 +77,7 @@ def minimal(obj: Obj, *keep: str) -> Obj:
         (minimal(a_location(), "pool", "poolUID"), {"host": ""}),
         (
             minimal(a_parent(), "template", "templateUID", "pool", "location", "format", "sourceHash"),
-            {"host": "", "revision": "", "fallback": False},
+            {"host": "", "revision": "", "refetch": "", "fallback": False},
         ),
     ],
     ids=[kind.crd.kind for kind in KINDS],

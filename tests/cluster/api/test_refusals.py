@@ -45,6 +45,8 @@ CREATIONS: tuple[tuple[Obj, str], ...] = (
     (a_template(source={"url": "http://images.example/b", "file": "a"}), "spec.source.file: it names a"),
     (a_template(source={"url": "http://i.example/a?b=c.meta4", "file": "a"}), "spec.source.file: it names a"),
     (a_template(source={"url": "http://i.example/a.meta4", "metalink": False, "file": "a"}), "spec.source.file: it names a"),
+    (a_template(source={"url": "http://images.example/a", "checkInterval": "59s"}), "checkInterval: at least 1m"),
+    (a_template(source={"url": "http://images.example/a", "refreshPolicy": "Always"}), "refreshPolicy"),
     (a_template(source={"url": "file:///etc/shadow"}), "spec.source.url: write a URL that begins with http"),
     *((a_template(source={"url": f"nfs://{url}"}), "spec.source.url: write nfs://host")
       for url in ("-oProxy/images/a", "files.example/images/../a", "files.example/images/..", "files.example/a;b",
@@ -108,6 +110,7 @@ FULL: tuple[Obj, ...] = (
     a_pool(backend=CLAIM, scope="Shared"),
     a_template(checksum="a" * 64, prepare={"pools": ["a"]}, retention="1h",
                source={"url": "http://images.example/a", "metalink": True, "file": "a.qcow2"}),
+    a_template(source={"url": "https://images.example/a", "checkInterval": "1m", "refreshPolicy": "Refetch"}),
     a_template(source={"url": "https://images.example/a", "secretRef": {"name": "a"},
                        "caBundleRef": {"name": "a.b", "key": "root.pem"}}),
     a_template(source={"url": "nfs://files.example/images/debian-12_1.qcow2.zst"}),
@@ -135,7 +138,7 @@ FULL: tuple[Obj, ...] = (
         storageID="v-abcdefgh",
     ),
     a_location(),
-    a_parent(host="h", revision="r", fallback=True),
+    a_parent(host="h", revision="r", refetch="t", fallback=True),
 )  # fmt: skip
 """Good objects in which, together, every field of every spec has a value."""
 

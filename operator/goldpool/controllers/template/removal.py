@@ -5,6 +5,7 @@ from goldpool.controllers.naming import FINALIZER
 from goldpool.controllers.template.observed import Observed
 from goldpool.controllers.template.status import status_of
 from goldpool.controllers.verdict import blocked, busy, named, ways_out
+from goldpool.dispatch.request import Settle
 from goldpool.engine.plan import EventKind, Plan, Record, RemoveFinalizer
 from goldpool.kube import resources as r
 
@@ -12,6 +13,8 @@ from goldpool.kube import resources as r
 def removal(o: Observed) -> Plan:
     if FINALIZER not in o.template.metadata.finalizers:
         return Plan()
+    if o.probe is not None:
+        return Plan(afterwards=(Settle(o.probe_id),), again_after=0)  # nobody wants to know any more
     if o.users:
         sentence = f"{o.users.total} user(s) depend on the template: {named(o.users)}; {ways_out(o.users)}"
         return Plan(
