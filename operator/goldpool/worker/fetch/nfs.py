@@ -45,6 +45,17 @@ def transfer(url: str, common: Transfer, told: Told) -> Partial:
         raise
 
 
+def first_bytes(url: str, policy: FetchPolicy, deadline: float, most: int) -> bytes:
+    """The file's beginning, to look at; fewer than ``most`` only if there are no more. ``MirrorFailed`` as a transfer."""
+    data = bytearray(most)
+    received = 0
+    with _opened(url, policy, deadline) as read:
+        while received < most and (count := read(memoryview(data)[received:])):
+            received += count
+            seconds_left(deadline, policy)
+    return bytes(data[:received])
+
+
 @contextlib.contextmanager
 def _opened(url: str, policy: FetchPolicy, deadline: float) -> Iterator[Reader]:
     """Reads the file from its first byte. 0 is its end, and says that all of it came: the tool ended well.

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
-from urllib.parse import urlsplit
 
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
@@ -18,10 +17,12 @@ from goldpool.contracts.layout import ImageFormat
 from goldpool.contracts.operations import FailureReason, FetchPolicy, Probed, ProbeSource
 from goldpool.contracts.source import MirrorResult, Source
 from goldpool.worker.failures import OperationFailed, shortened
+from goldpool.worker.fetch import nfs
 from goldpool.worker.fetch.answers import Answers
 from goldpool.worker.fetch.connection import Connections, seconds_left, spoken
 from goldpool.worker.fetch.decompress import Compression, Decoder, Limits, recognised
 from goldpool.worker.fetch.metalink import DOCUMENT_LIMIT, Metalink, MetalinkInvalid, in_order, parse
+from goldpool.worker.fetch.nfs_urls import is_nfs
 from goldpool.worker.fetch.policy import MirrorFailed, origin, refusal
 from goldpool.worker.gate.detection import detected, wrong_format
 from goldpool.worker.gate.image import SECTOR
@@ -130,8 +131,8 @@ class _Answer:
 
 
 def _asked(url: str, source: Source, policy: FetchPolicy, deadline: float) -> _Answer:
-    if urlsplit(url).scheme == "nfs":
-        return _Answer()
+    if is_nfs(url):  # the tool tells no size and no time
+        return _Answer(head=nfs.first_bytes(url, policy, deadline, HEAD_BYTES))
     with Connections(policy, source) as connections:
         known = _by_head(connections, url, deadline)
         response = connections.open(url, headers={"Range": f"bytes=0-{HEAD_BYTES - 1}"}, deadline=deadline)
@@ -219,8 +220,6 @@ def _understood(url: str, found: _Answer, declared: ImageFormat, policy: FetchPo
         etag=found.etag,
         last_modified=found.last_modified,
     )
-    if urlsplit(url).scheme == "nfs":
-        return probed
     if found.size is not None and found.size > policy.max_bytes:
         raise MirrorFailed(
             FailureReason.TOO_LARGE, f"it has {found.size} bytes, at most {policy.max_bytes} are allowed"

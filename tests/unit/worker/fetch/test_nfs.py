@@ -5,18 +5,22 @@ import itertools
 import os
 import re
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from goldpool.contracts.layout import ImageFormat
 from goldpool.contracts.network import AddressRules
-from goldpool.contracts.operations import FailureReason, Fetch, Progress
+from goldpool.contracts.operations import FailureReason, Fetch, ProbeSource, Progress
+from goldpool.contracts.source import Source
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.fetch import fetch
 from goldpool.worker.fetch.answers import Answers
 from goldpool.worker.fetch.progress import Reporter
+from goldpool.worker.fetch.source_probe import Findings, probe_source
 from goldpool.worker.pool import opened
 from tests.servers.ganesha import Ganesha, ganesha, needs_ganesha
 from tests.unit.worker.builders import MIB, Pool, a_checksum, a_fetch, a_policy, a_raw_disk
@@ -207,3 +211,45 @@ def test_no_transfer_outlives_its_time(pool: Pool, files: Ganesha, large: Path) 
     found, message = failure_of(pool, a_fetch(files.url(f"/{large.name}"), **slowly(total_seconds=0.5)))
     assert found is R.TRANSFER_INCOMPLETE
     assert re.search(r"0\.5 s", message)
+
+
+# --- asked without being fetched
+
+
+def probed(url: str) -> Findings:
+    asked = ProbeSource(
+        id="probe-1",
+        template="debian",
+        template_uid="t-1",
+        format=ImageFormat.QCOW2,
+        source=Source(urls=(url,)),
+        policy=a_policy(),
+    )
+    return probe_source(asked, time.monotonic() + 60)
+
+
+def test_a_probe_looks_at_the_first_bytes(files: Ganesha) -> None:
+    disk = (
+        b"QFI\xfb" + (3).to_bytes(4, "big") + bytes(16) + (5 << 30).to_bytes(8, "big") + os.urandom(4 * MIB)
+    )
+    (files.export / "disk.qcow2").write_bytes(disk)
+    said = probed(files.url("/disk.qcow2")).probed
+    assert said is not None
+    assert (said.format, said.virtual_bytes, said.size) == ("qcow2", 5 << 30, None)
+    assert tools() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/none", R.SOURCE_REFUSED),
+        ("/empty", R.TRANSFER_INCOMPLETE),
+        ("/disk.raw", R.WRONG_FORMAT),
+        ("/a?b", R.UNSUPPORTED),
+    ],
+)
+def test_a_probe_says_what_a_fetch_would_meet(files: Ganesha, path: str, reason: R) -> None:
+    found = probed(files.url(path))
+    assert found.probed is None
+    assert [result.reason for result in found.mirrors] == [reason]
+    assert tools() == []
