@@ -88,7 +88,7 @@ class Connections:
             if response.status not in REDIRECTS:
                 return response
             response.close()
-            url = next_hop(url, response.headers.get("Location"), hops, self.policy.max_redirects)
+            url = next_hop(url, _location(response), hops, self.policy.max_redirects)
             hops += 1
 
     def _request(
@@ -156,6 +156,15 @@ class Connections:
 
     def _mount(self, path: object) -> Path:
         return self._root / str(path).lstrip("/")
+
+
+def _location(response: BaseHTTPResponse) -> str | None:
+    """http.client reads headers as Latin-1, and servers write names of files in UTF-8."""
+    text = response.headers.get("Location")
+    try:
+        return text.encode("latin-1").decode() if text else text
+    except UnicodeError:
+        return text
 
 
 def seconds_left(deadline: float, policy: FetchPolicy) -> float:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -225,6 +226,13 @@ def test_every_kind_of_redirect_keeps_the_method_and_its_headers(server: Server,
         response.close()
     assert response.status == 204
     assert [(r.method, r.headers["Range"]) for r in server.requests] == [("HEAD", "bytes=1-")] * 2
+
+
+@pytest.mark.parametrize("name", ["d\u00e9bian.qcow2", "debian 12.qcow2"])
+def test_a_location_may_be_written_as_servers_write_it(server: Server, name: str) -> None:
+    server.answer(f"/{quote(name)}", web.body(IMAGE))
+    raw = f"/{name}".encode().decode("latin-1")  # what http.server writes is these bytes
+    assert get(server.answer("/x", web.redirect(raw))) == IMAGE
 
 
 def test_nothing_leads_from_https_to_http(server: Server, authority: Authority, mounts: Mounts) -> None:
