@@ -64,6 +64,7 @@ def test_what_is_sent(keys: dict[str, bytes], headers: dict[str, str]) -> None:
         ),
         (b"https://mirror.example", "http://mirror.example/a", False),
         (b"http://mirror.example", "https://mirror.example/a", False),
+        (b"https://mirror.example:8443", "http://mirror.example:8443/a", False),
         (b"https://mirror.example", "https://mirror.example:8443/a", False),
         (b"https://mirror.example", "https://a.mirror.example/a", False),
         (b"https://mirror.example", "https://mirror.example.evil.example/a", False),
