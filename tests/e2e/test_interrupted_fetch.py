@@ -1,0 +1,174 @@
+"""Something happens in the middle of a transfer. The server stops at a byte until it is told to go on, so that the middle
+is where the test says, on a slow machine too."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import pytest
+
+from tests.e2e.api import DATA_NAMESPACE, Obj
+from tests.e2e.builders import GOLDEN_DISK, TEST_GOLDEN, a_template
+from tests.e2e.site import Site
+from tests.servers.misbehaving import Body, Gate, Server, serving
+
+NODE: Final = "node-1"
+PATIENCE: Final = 90
+
+
+@pytest.fixture
+def web(site: Site) -> Iterator[Server]:
+    """Where the nodes reach it. It ends before the site does, so that no transfer is left hanging."""
+    with serving(os.environ["GOLDPOOL_HOST_IP"]) as server:
+        yield server
+
+
+@dataclass(frozen=True)
+class Halted:
+    """A template whose transfer has come as far as ``gate`` lets it."""
+
+    name: str
+    gate: Gate
+    path: str
+
+
+@dataclass(frozen=True)
+class Scene:
+    site: Site
+    web: Server
+    golden: str
+    content: bytes
+
+    def halting(self, stem: str, at: int) -> Halted:
+        """Whoever asks for the template is given as many bytes, and the rest when the gate opens."""
+        gate, name = Gate(), self.site.name(stem)
+        path = f"/{name}"
+        url = self.web.answer(path, Body(self.content, etag=f'"{stem}"', gate=gate, gate_at=at))
+        self.site.templates.append(name)
+        checksum = f"sha256:{hashlib.sha256(self.content).hexdigest()}"
+        self.site.api.create(a_template(name, url, checksum=checksum, prepare=[self.golden]))
+        return Halted(name, gate, path)
+
+
+@pytest.fixture
+def scene(site: Site, web: Server, boot_image: bytes) -> Scene:
+    golden, _ = site.pools_on(NODE)
+    return Scene(site, web, golden, boot_image)
+
+
+def in_the_middle(halted: Halted) -> None:
+    assert halted.gate.reached.wait(PATIENCE), f"nobody fetched {halted.name} so far"
+
+
+def fetches(site: Site, template: str) -> list[Obj]:
+    """The pods of the Jobs that fetch it now."""
+    parents = [f"fetch/{parent['metadata']['name']}/" for parent in site.parents(template)]
+    found = []
+    for job in site.api.every("Job", DATA_NAMESPACE):
+        told = json.loads((job["metadata"].get("annotations") or {}).get("goldpool.io/operations", "[]"))
+        if any(entry["id"].startswith(parent) for entry in told for parent in parents):
+            labels = f"batch.kubernetes.io/job-name={job['metadata']['name']}"
+            found += site.api.every("Pod", DATA_NAMESPACE, labels)
+    return found
+
+
+def published(site: Site, *templates: str) -> None:
+    """Each of them once and whole, and nothing beside it."""
+    for template in templates:
+        (parent,) = site.parents(template)
+        path = f"{TEST_GOLDEN}/templates/{parent['metadata']['name']}"
+        assert site.nodes.names_in(NODE, path) == ["disk.qcow2", "parent.json"]
+        found = site.nodes.run(NODE, "sha256sum", f"{path}/disk.qcow2").split()[0]
+        assert (
+            found
+            == parent["status"]["revision"]
+            == json.loads(site.nodes.read(NODE, f"{path}/parent.json"))["revision"]
+        )
+    site.eventually(lambda: unpublished(site) == [], "nothing unfinished is left")
+
+
+def unpublished(site: Site) -> list[str]:
+    return site.nodes.names_in(NODE, f"{TEST_GOLDEN}/tmp")
+
+
+def killed(site: Site, template: str) -> None:
+    """The pod that fetches it is gone from the cluster and from its node, and another one is at work."""
+    pod = site.eventually(lambda: fetches(site, template), f"a pod fetches {template}")[0]["metadata"]
+    site.api.delete("Pod", pod["name"], DATA_NAMESPACE, grace=0)
+    site.eventually(
+        lambda: [p for p in fetches(site, template) if p["metadata"]["uid"] != pod["uid"]],
+        f"another pod fetches {template}",
+    )
+
+
+def test_a_pod_killed_at_any_byte_publishes_once_and_whole(scene: Scene) -> None:
+    site, last = scene.site, len(scene.content) - 1
+    done: list[str] = []
+    for at in (0, last // 2, last):
+        halted = scene.halting(f"at-{at}", at)
+        in_the_middle(halted)
+        killed(site, halted.name)
+        assert len(site.nodes.names_in(NODE, f"{TEST_GOLDEN}/templates")) == len(done)
+        halted.gate.opened.set()
+        site.ready("Template", halted.name)
+        done.append(halted.name)
+    published(site, *done)
+
+
+def test_what_is_deleted_in_the_middle_leaves_nothing(scene: Scene) -> None:
+    site, web, golden = scene.site, scene.web, scene.golden
+    half = len(scene.content) // 2
+    first, second = (scene.halting(stem, half) for stem in ("first", "second"))
+    for each in (first, second):
+        in_the_middle(each)
+    assert unpublished(site), "the transfers are seen on the pool"
+
+    site.delete("Template", first.name)
+    site.gone("Template", first.name)
+    assert site.parents(first.name) == []
+    assert site.nodes.names_in(NODE, f"{TEST_GOLDEN}/templates") == []
+    assert fetches(site, second.name), "the other one goes on"
+
+    site.delete("StoragePool", golden)
+    site.gone("StoragePool", golden)
+    site.eventually(lambda: site.parents(second.name) == [], "nothing is to be fetched any more")
+    left = site.nodes.files(NODE, TEST_GOLDEN)
+    assert [name for name in left if second.name in name or ".parent" in name or "disk" in name] == []
+    for each in (first, second):
+        assert not web.requests_of(each.path)[0].whole
+
+
+def test_a_pool_unmounted_in_the_middle_gets_nothing_under_its_mount_point(scene: Scene) -> None:
+    """The Job's pod holds the file system itself, whatever is taken off the host's directory."""
+    site = scene.site
+    halted = scene.halting("boot", len(scene.content) // 2)
+    in_the_middle(halted)
+    site.nodes.pool(NODE, GOLDEN_DISK, "umount")
+    try:
+        halted.gate.opened.set()
+        site.eventually(lambda: fetches(site, halted.name) == [], "the Job has ended")
+        assert site.nodes.files(NODE, TEST_GOLDEN) == []
+    finally:
+        site.nodes.pool(NODE, GOLDEN_DISK, "mount")
+    site.ready("Template", halted.name, timeout=180)
+    published(site, halted.name)
+
+
+@pytest.mark.alone  # everybody uses the node that is cut off here
+def test_a_link_that_goes_down_in_the_middle(scene: Scene) -> None:
+    site, golden = scene.site, scene.golden
+    halted = scene.halting("boot", len(scene.content) // 2)
+    in_the_middle(halted)
+    site.nodes.link(NODE, "down")
+    try:
+        halted.gate.opened.set()
+        site.reason("StoragePool", golden, "HostsNotReady", timeout=180)
+        assert site.parents(halted.name)[0]["status"].get("revision") is None
+    finally:
+        site.nodes.link(NODE, "up")
+    site.ready("StoragePool", golden)
+    site.ready("Template", halted.name, timeout=300)
+    published(site, halted.name)
