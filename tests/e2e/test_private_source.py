@@ -92,6 +92,10 @@ def test_a_secret_goes_to_its_origins_and_is_written_nowhere(
             }
             site.api.patch("Template", name, {"spec": {"source": references}})
             assert secret["metadata"]["name"] in failure(site, name, "SecretMissing")
+            site.eventually(
+                lambda: site.condition("Template", name, "SourceReachable").get("reason") == "SecretMissing",
+                "the host that asks the source says the same",
+            )
 
             site.api.create(secret)
             again(site, name, "with a wrong password")
