@@ -97,7 +97,7 @@ def picture(head: str, copies: Sequence[Copy]) -> RenderableType:
 
 def _bar(copy: Copy) -> RenderableType:
     """Nothing where nobody knows how much there is: a bar would be a guess."""
-    if copy.state == ParentState.READY:
+    if copy.state in {ParentState.READY, ParentState.PUBLISHED}:
         return ProgressBar(total=1, completed=1, width=_BAR_WIDTH)
     if copy.state != ParentState.FETCHING or not copy.expected:
         return ""
