@@ -104,9 +104,11 @@ def _head(obj: Obj) -> Obj:
 
 
 def _path(obj: Obj, *, named: bool = True) -> str:
-    crd = CRD_OF[obj["kind"]]
-    namespace = f"/namespaces/{obj['metadata']['namespace']}" if crd.namespaced else ""
-    return f"/apis/{API_VERSION}{namespace}/{crd.plural}" + (f"/{obj['metadata']['name']}" if named else "")
+    name = f"/{obj['metadata']['name']}" if named else ""
+    within = f"/namespaces/{obj['metadata']['namespace']}" if "namespace" in obj["metadata"] else ""
+    if obj["apiVersion"] == "v1":
+        return f"/api/v1{within}/{obj['kind'].lower()}s{name}"
+    return f"/apis/{API_VERSION}{within}/{CRD_OF[obj['kind']].plural}{name}"
 
 
 def kubectl(*arguments: str, stdin: str = "") -> str:
