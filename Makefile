@@ -68,13 +68,16 @@ cluster: venv ## Run the tests that need an API server; wants `make cluster-up c
 e2e: venv packages ## Run the tests that boot machines; wants `make cluster-up chart`
 	@$(WITH_CLUSTER); $(PYTEST_SHARED) $(SIDE_BY_SIDE) tests/e2e
 
-.PHONY: upgrade-test bench bench-check
+.PHONY: upgrade-test bench bench-fetch bench-check
 upgrade-test: venv packages chart ## Upgrade from the version before this one and go back, machines running; FROM=COMMIT; wants `make cluster-up`
 	@$(BIN)/python -m hack.upgrade
 	@$(WITH_CLUSTER); $(PYTEST) tests/upgrade
 
 bench: venv packages ## Measure, as ratios to Kubernetes alone; ONLY="volumes startup", JSON=FILE (docs/performance.md)
 	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json $(JSON))
+
+bench-fetch: ## Import a 1 GiB image over http and https beside curl and aria2; the part "fetch" of bench
+	@$(MAKE) --no-print-directory bench ONLY=fetch
 
 bench-check: venv packages ## The same, and fail where a figure is above its calibrated threshold
 	@$(BIN)/python -m tests.bench --check $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json $(JSON))

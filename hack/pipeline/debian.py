@@ -10,6 +10,7 @@ FOR_TESTS = ("binutils", "fish", "git", "make", "nginx", "openssl", "qemu-system
 FOR_NFS = ("libnfs-utils", "nfs-ganesha", "nfs-ganesha-vfs")
 """A server in user space, and the client that the worker uses: with all they need 1.4 MB."""
 FOR_GUESTS = ("busybox-static", "dosfstools", "mtools", "syslinux", "syslinux-common")
+FOR_BENCH = ("aria2", "curl")
 FOR_IMAGES = ("buildah", "debian-archive-keyring", "mmdebstrap")
 FOR_PYTHON = ("python3-venv",)
 
@@ -18,7 +19,7 @@ def wanted(*, docker: bool, venv_works: bool) -> tuple[str, ...]:
     """What a machine needs. A Python that brings ensurepip (not Debian's) needs no package for it."""
     images = () if docker else FOR_IMAGES
     python = () if venv_works else FOR_PYTHON
-    return tuple(sorted({*FOR_TESTS, *FOR_NFS, *FOR_GUESTS, *images, *python, *cluster.PACKAGES}))
+    return tuple(sorted({*FOR_TESTS, *FOR_BENCH, *FOR_NFS, *FOR_GUESTS, *images, *python, *cluster.PACKAGES}))
 
 
 def install_missing() -> None:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from tests.bench import figures, machine, machines, passes, planner, startup, volumes
+from tests.bench import figures, imports, machine, machines, passes, planner, startup, volumes
 from tests.bench.figures import Figure
 from tests.bench.stage import Stage, standing
 
@@ -20,7 +20,10 @@ ON_THE_CLUSTER: Final[Mapping[str, Callable[[Stage], list[Figure]]]] = {
     "passes": passes.measure,
     "startup": startup.measure,
 }
-BY_ITSELF: Final[Mapping[str, Callable[[], list[Figure]]]] = {"planner": planner.measure}
+BY_ITSELF: Final[Mapping[str, Callable[[], list[Figure]]]] = {
+    "planner": planner.measure,
+    "fetch": imports.measure,
+}
 PARTS: Final = (*BY_ITSELF, *ON_THE_CLUSTER)
 
 
