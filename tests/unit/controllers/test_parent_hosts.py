@@ -1,5 +1,6 @@
 """Which host of a Shared pool fetches next, and what a Parent says of mirrors and hosts."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,6 +53,11 @@ def test_at_most_three_hosts_of_a_shared_pool_are_tried_at_once(
     assert (found.again_after == 0) is (state == "Pending")
     assert field(found, "attempt") == (2 if state == "Pending" else 1)
     assert settled(found) == ["fetch/debian-12-aaaaaaaa/1"]
+
+
+def test_no_other_host_fetches_what_nobody_waits_for() -> None:
+    alone = replace(shared(refused()), prepared=False)
+    assert field(plan(alone), "state") == "Failed"
 
 
 def test_the_next_host_is_told() -> None:

@@ -138,6 +138,12 @@ def test_what_cannot_be_used_is_skipped_and_said(element: str, what: str, why: s
     assert "secret" not in f"{skipped}"
 
 
+def test_the_text_of_elements_within_is_not_a_mirrors() -> None:
+    assert [link.url for link in parse(v4("<url>https://a.example<x>/wrong</x>/d</url>")).links] == [
+        "https://a.example/d"
+    ]
+
+
 def test_a_mirror_named_twice_is_asked_once_at_its_better_place() -> None:
     twice = '<url priority="9">https://a.example/d</url><url priority="2">https://a.example/d</url>'
     assert parse(v4(twice)).links == (Link("https://a.example/d", "", 2),)

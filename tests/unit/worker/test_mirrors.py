@@ -170,6 +170,16 @@ def test_all_that_the_metalink_and_the_template_say_of_the_bytes_must_hold(
     )
 
 
+def test_a_mirror_of_another_size_is_left_before_its_bytes_come(pool: Pool, server: Server) -> None:
+    mirrors = [
+        server.answer("/longer", web.hanging(DISK + bytes(512), 1000)),
+        server.answer("/d", web.body(DISK)),
+    ]
+    url = server.answer("/d.meta4", web.body(document(*mirrors, says=f"<size>{len(DISK)}</size>")))
+    report = pool.run(a_metalink(url, policy=a_policy(idle_seconds=1)))
+    assert told(report) == [("longer", "SizeMismatch", 1), ("d", "", 1)]
+
+
 def test_a_wrong_source_is_known_as_such_though_its_metalink_was_late(pool: Pool, server: Server) -> None:
     mirrors = [server.answer(f"/{name}", web.body(OTHER + name.encode() * 512)) for name in "ab"]
     url = server.answer("/d.meta4", web.in_turn(web.status(503), web.body(document(*mirrors))))

@@ -85,6 +85,18 @@ def test_of_a_fetch_the_one_sentence_stays_and_every_mirror_keeps_its_reason() -
     assert [(one.mirror, one.reason) for one in parsed.mirrors] == [(told.mirror, reason)] * 10
 
 
+def test_mirrors_go_before_what_failed() -> None:
+    reason = FailureReason.SOURCE_REFUSED
+    told = MirrorResult(mirror="\N{GRINNING FACE}" * 200, reason=reason)
+    failure = Failure(index=0, reason=reason, message="s" * 512)
+    parsed = Report.model_validate_json(
+        encoded(Report(failures=(failure,), mirrors=(told,) * 10, mirrors_total=30))
+    )
+    assert [one.reason for one in parsed.failures] == [reason]
+    assert (parsed.mirrors, parsed.mirrors_total) == ((told,) * len(parsed.mirrors), 30)
+    assert 0 < len(parsed.mirrors) < 10
+
+
 @pytest.mark.parametrize(
     ("code", "reason"),
     [

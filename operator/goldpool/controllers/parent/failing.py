@@ -9,7 +9,7 @@ from goldpool.contracts.operations import FailureReason
 from goldpool.controllers.naming import RETRY_ANNOTATION
 from goldpool.controllers.parent.observed import Observed
 from goldpool.controllers.parent.progress import NONE
-from goldpool.controllers.parent.retention import is_of_another_revision, unused
+from goldpool.controllers.parent.retention import is_of_another_revision, is_wanted, unused
 from goldpool.controllers.parent.status import answers, status_of, unchanged
 from goldpool.controllers.verdict import busy, moment, stalled, timestamp
 from goldpool.dispatch.outcome import Failed
@@ -86,7 +86,9 @@ def _tried_hosts(o: Observed) -> list[str]:
 
 
 def _another_host(o: Observed, failure: Failed, tried: list[str]) -> str | None:
-    if failure.permanent or failure.reason not in HOST_MATTERS or not 0 < len(tried) < TRIED_HOSTS:
+    """None too when nobody waits for the copy any more: then it goes."""
+    may = not failure.permanent and failure.reason in HOST_MATTERS and 0 < len(tried) < TRIED_HOSTS
+    if not may or not is_wanted(o):
         return None
     return next((host for host in o.hosts if host not in tried), None)
 

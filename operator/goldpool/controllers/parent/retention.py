@@ -29,7 +29,7 @@ def reason_to_go(o: Observed) -> str | None:
         return "its location has another copy of the same bytes"
     if differs and status.state is not ParentState.FAILED:
         return None
-    wanted = o.prepared or o.waiting > 0 or decides(o.parent, o.template)
+    wanted = is_wanted(o)
     if o.given_up:
         return "its location was given up"
     if o.lost and not wanted:
@@ -42,6 +42,11 @@ def reason_to_go(o: Observed) -> str | None:
             return "it is a fallback on an ordinary pool, and nobody uses it any more"
         return "nobody has used the copy for spec.retention"
     return None
+
+
+def is_wanted(o: Observed) -> bool:
+    """Somebody waits for the copy, or is to find it there."""
+    return o.prepared or o.waiting > 0 or (o.template is not None and decides(o.parent, o.template))
 
 
 def _has_twin(o: Observed) -> bool:
