@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
+from typing import Final
 
 from goldpool.planning import capacity
 from goldpool.planning.views import (
@@ -43,6 +44,9 @@ def by_place(parents: Iterable[ParentView]) -> dict[tuple[str, str], ParentView]
         if place not in found or rank(parent) < rank(found[place]):
             found[place] = parent
     return found
+
+
+RANKS: Final = (0, 1, 2, 3)
 
 
 def rank(parent: ParentView | None) -> int:

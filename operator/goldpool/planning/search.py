@@ -13,7 +13,7 @@ from goldpool.planning.allocators import Allocator, Key, Offer
 from goldpool.planning.filters import Ask, may_hold, may_hold_parent, reject
 from goldpool.planning.lot import salt
 from goldpool.planning.offers import by_pool_and_host, medium_order, offer_of
-from goldpool.planning.reservation import charge
+from goldpool.planning.reservation import RANKS, charge, rank
 from goldpool.planning.views import DiskPlacement, DiskWish, LocationView, MachineWish, ParentView
 
 Parents = ChainMap[tuple[str, str], ParentView]
@@ -21,6 +21,10 @@ Parents = ChainMap[tuple[str, str], ParentView]
 STEPS: Final = 20_000
 """Fitting disks together is bin packing. One host gets this many tries before it counts as too small; a machine whose
 disks have four candidates each never needs as many below seven disks."""
+
+
+NOWHERE: Final = len(RANKS)
+"""The rank of an ISO that the host can have no copy of: the machine cannot start there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ class Candidates:
             )
             for ask in asks
         ]
+        self._nearest = self._medium_ranks()
         self._reach: dict[str, list[int]] = {}
         everything: frozenset[int] = frozenset().union(*self._fits)
         for host in asks[0].hosts if asks else ():
@@ -124,6 +129,19 @@ class Candidates:
     def hosts(self) -> list[str]:
         return sorted(self._reach)
 
+    def _medium_ranks(self) -> dict[str, int] | None:
+        """By host the best rank of a copy of the machine's ISO there, if its root disk is an empty one: that had better be
+        where the ISO is, as a child where its parent is."""
+        if not self.asks or not self.asks[-1].disk.medium or self.asks[0].disk.template is not None:
+            return None
+        medium, found = self.asks[-1], dict[str, int]()
+        for i in self._fits[-1]:
+            location = self.locations[i]
+            here = rank(medium.parent_at(location))
+            for host in location.hosts & medium.hosts:
+                found[host] = min(here, found.get(host, here))
+        return found
+
     def _alike(self) -> list[list[str]]:
         """Hosts that reach the same fitting locations have the same solutions: with Shared pools that is one group."""
         groups: defaultdict[tuple[int, ...], list[str]] = defaultdict(list)
@@ -138,6 +156,9 @@ class Candidates:
             at = location if golden is None else self.locations[golden]
         counted = self._wish.namespace_volumes.get(location.name, 0)
         offer = offer_of(ask, location, at, counted=counted, number=index, seed_salt=self._salt)
+        if ask is self.asks[0] and self._nearest is not None:
+            nearest = (self._nearest.get(host, NOWHERE) for host in location.hosts & ask.hosts)
+            offer = replace(offer, parent_rank=min(nearest, default=NOWHERE))
         if ask.disk.medium:
             return Choice(medium_order(ask, location, offer, self._allocator), location, at, offer)
         order = (self._allocator(offer), location.name, "" if at is None else at.name)

@@ -17,8 +17,8 @@ from goldpool.planning.allocators import Allocator, firstfit, random, userdisper
 from goldpool.planning.filters import Ask, reject_in_reach
 from goldpool.planning.index import ANYWHERE, UNLIMITED, Group, Index, Slot
 from goldpool.planning.lot import POSITION, draw_all, drawn, point, salt
-from goldpool.planning.medium import pairs_of
-from goldpool.planning.reservation import charge, rank
+from goldpool.planning.medium import Nearness, pairs_of
+from goldpool.planning.reservation import RANKS, charge, rank
 from goldpool.planning.search import Parents, disk_placement
 from goldpool.planning.views import DiskWish, LocationView, MachineWish, Placement
 
@@ -30,7 +30,6 @@ Pair = tuple[LocationView, LocationView | None]
 """A disk's location, and its parent's."""
 Rows = list[tuple[Slot, int]]
 """Slots with the hosts (bits) at which one of their locations is a candidate."""
-RANKS: Final = (0, 1, 2, 3)
 
 
 class Exhausted(Exception):
@@ -59,6 +58,9 @@ class _Walk:
     def __init__(self, index: Index, wish: MachineWish, seed: int, allocator: Allocator) -> None:
         self._index = index
         self._disks = [_Disk(index, wish, disk, salt(seed), allocator) for disk in wish.disks]
+        first, last = self._disks[0], self._disks[-1]
+        if last.wish.medium and first.wish.template is None:
+            first.medium = last.ask
         self._judged = 0
 
     def extend(
@@ -103,6 +105,9 @@ class _Disk:
         self._template = disk.template.name if disk.template else ""
         self._golden = self.ask.golden
         self._beside = disk.template is not None and not self._golden
+        self.medium: Ask | None = None
+        """Of an empty root disk, which had better be where the machine's ISO is."""
+        self._near: Nearness | None = None
         self.parent_bytes = (
             capacity.parent_bytes(disk.template, wish.unknown_parent_bytes) if disk.template else 0
         )
@@ -115,6 +120,8 @@ class _Disk:
                 self.ask, self._index, hosts,
                 volumes=self._volumes, seed_salt=self._salt, allocator=self._allocator,
             )  # fmt: skip
+        if self.medium is not None:
+            self._near = Nearness(self.medium, self._index, hosts)
         slots = {
             slot
             for slot in self._index.ordinary
@@ -142,7 +149,7 @@ class _Disk:
             by_free = self._index.levels[level]
             rows: dict[int, Rows] = {}
             frees = sorted(by_free, reverse=True)
-            for rank_ in RANKS if self._template else (0,):
+            for rank_ in self._ranks():
                 if self._golden and not golden.hosts(rank_):
                     continue
                 for free in frees:
@@ -157,7 +164,7 @@ class _Disk:
             if union:
                 for above in golden.rows(rank_):
                     yield from self._drawn(union & _union(above), row, above)
-        elif self._beside:
+        elif self._beside or self._near is not None:
             kept = [(slot, bits & self._with_parent(slot, rank_)) for slot, bits in row]
             yield from self._drawn(_union(kept), kept, None)
         else:
@@ -190,7 +197,7 @@ class _Disk:
         golden = _Golden(self, hosts)
         row = self._all(slots, hosts)
         pools = sorted({slot.pool for slot, _ in row})
-        for rank_ in RANKS if self._template else (0,):
+        for rank_ in self._ranks():
             above = [pair for rows in golden.rows(rank_) for pair in rows] if self._golden else []
             for pool in pools:
                 found = []
@@ -199,7 +206,7 @@ class _Disk:
                         bits = here
                         if self._golden:
                             bits &= _union(above)
-                        elif self._beside:
+                        elif self._beside or self._near is not None:
                             bits &= self._with_parent(slot, rank_)
                         if slot.shared:
                             found.append((("", slot.shared), self._index.at(slot, 0), bits))
@@ -263,8 +270,14 @@ class _Disk:
             return reached
         return reached | ANYWHERE if self._golden else ANYWHERE
 
+    def _ranks(self) -> tuple[int, ...]:
+        return RANKS if self._template or self._near is not None else (0,)
+
     def _with_parent(self, slot: Slot, rank_: int) -> int:
-        """Where the slot's locations have the template's parent in that rank, beside the child."""
+        """Where the slot's locations have the template's parent in that rank, beside the child; or the machine's ISO on
+        the same host."""
+        if self._near is not None:
+            return self._near.hosts_of(slot, rank_)
         ranks = self._index.ranks(self._template).get(slot, {})
         if rank_ != rank(None):
             return ranks.get(rank_, 0)

@@ -78,6 +78,32 @@ def test_where_it_is_already_goes_first_whatever_else_is_there(allocator: dict[s
     assert iso_of(answer).pool == "golden-b"
 
 
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("template", [a_template("tools"), PLAIN])
+def test_among_equal_hosts_one_that_has_it_goes_first(seed: int, template: Any) -> None:
+    pools = [*(a_location(host=h) for h in HOSTS), *(a_golden_location(host=h) for h in HOSTS)]
+    there = next(x for x in pools if x.golden is template.golden and x.host == "node-2")
+    wish = a_wish(a_disk(), a_medium(template=template))
+    answer = plan(wish, pools, parents=[a_parent_view(there, "tools")], seed=seed)
+    assert placed(answer).hosts == ("node-2",)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_among_equal_shared_pools_one_whose_hosts_have_it_goes_first(seed: int) -> None:
+    golden = [a_golden_location(host=h) for h in HOSTS]
+    shared = [a_shared_location("nfs-a", HOSTS[:1]), a_shared_location("nfs-b", HOSTS[1:])]
+    there = a_parent_view(golden[2], "tools")
+    answer = placed(plan(a_wish(a_disk(), a_medium()), [*golden, *shared], parents=[there], seed=seed))
+    assert (answer.disks[0].pool, answer.hosts) == ("nfs-b", ("node-3",))
+
+
+def test_it_is_fetched_where_more_is_free_for_the_disk() -> None:
+    pools = [*(a_location(host=h) for h in HOSTS[:2]), *(a_golden_location(host=h) for h in HOSTS[:2])]
+    pools[1] = a_location(host="node-2", allocated_bytes=300)
+    answer = plan(a_wish(a_disk(), a_medium()), pools, parents=[a_parent_view(pools[3], "tools")])
+    assert placed(answer).hosts == ("node-1",)
+
+
 def test_over_a_shared_disk_the_host_is_one_that_has_it() -> None:
     golden = [a_golden_location(host=h) for h in HOSTS]
     answer = plan(
