@@ -104,6 +104,9 @@ GOLDPOOL_FETCH_MIN_BYTES_PER_SECOND: {{ int64 .Values.fetch.minBytesPerSecond | 
 GOLDPOOL_FETCH_MIN_SPEED_SECONDS: {{ int64 .Values.fetch.minSpeedSeconds | quote }}
 GOLDPOOL_FETCH_RESERVE_BYTES: {{ int64 .Values.fetch.reserveBytes | quote }}
 GOLDPOOL_FETCH_ATTEMPTS: {{ int64 .Values.fetch.attempts | quote }}
+GOLDPOOL_SOURCE_PROBE_SECONDS: {{ int64 .Values.fetch.probeSeconds | quote }}
+GOLDPOOL_SOURCE_PROBES_PER_HOST: {{ int64 .Values.fetch.probesPerHost | quote }}
+GOLDPOOL_SOURCE_PROBES_PER_CLUSTER: {{ int64 .Values.fetch.probesPerCluster | quote }}
 GOLDPOOL_FETCHES_PER_HOST: {{ int64 .Values.fetch.perHost | quote }}
 GOLDPOOL_FETCHES_PER_POOL: {{ int64 .Values.fetch.perPool | quote }}
 GOLDPOOL_FETCHES_PER_CLUSTER: {{ int64 .Values.fetch.perCluster | quote }}

@@ -9,6 +9,7 @@ from typing import Final
 
 from prometheus_client.metrics_core import Metric
 
+from goldpool.api.conditions import ConditionType
 from goldpool.api.parent import ParentState
 from goldpool.api.storagepool import StoragePool
 from goldpool.controllers.landscape import Landscape
@@ -44,6 +45,12 @@ UNREADY = Family(
 )
 VOLUMES = Family("goldpool_volumes", "gauge", "Volumes by phase.", ("phase",))
 TEMPLATES = Family("goldpool_templates", "gauge", "Templates by phase.", ("phase",))
+SOURCES = Family(
+    "goldpool_template_sources", "gauge",
+    "Templates with a condition about their source: SourceUnreachable (a host that asked found no mirror that can serve), "
+    "SourceChanged (other bytes are served than were fetched), Degraded (some mirrors cannot serve).",
+    ("condition",),
+)  # fmt: skip
 PARENTS = Family("goldpool_parents", "gauge", "Parents by state.", ("state",))
 LOCATIONS = Family(
     "goldpool_locations", "gauge", "StorageLocations by pool and phase.", ("pool", "golden", "phase")
@@ -79,7 +86,7 @@ UNLISTED = Family(
 WAITING = Family("goldpool_operations_waiting", "gauge", "Storage operations that are in no Job yet.")
 JOBS = Family(
     "goldpool_storage_jobs", "gauge",
-    "Storage Jobs that exist: slot (many small operations) or fetch (one download).", ("kind",),
+    "Storage Jobs that exist: slot (many small operations), fetch (one download) or probe (asking one source).", ("kind",),
 )  # fmt: skip
 
 
@@ -99,6 +106,7 @@ class Census:
         yield UNREADY.collected(self._longest_unready())
         yield VOLUMES.collected(self._by_status(r.VOLUME, "phase", VOLUME_PHASES))
         yield TEMPLATES.collected(self._by_status(r.TEMPLATE, "phase", TEMPLATE_PHASES))
+        yield SOURCES.collected(by_first_label(self._sources()))
         yield PARENTS.collected(self._by_status(r.PARENT, "state", tuple(ParentState)))
         yield from self._locations()
         waiting, jobs = self._world.dispatcher.load()
@@ -109,6 +117,15 @@ class Census:
         counts: Counter[str] = Counter(dict.fromkeys(known, 0))
         counts.update(_status(obj, field, known[0]) for obj in self._world.cache.list(resource))
         return by_first_label(counts)
+
+    def _sources(self) -> dict[str, int]:
+        counts = dict.fromkeys(("SourceUnreachable", "SourceChanged", "Degraded"), 0)
+        for obj in self._world.cache.list(r.TEMPLATE):
+            told = {c["type"]: c["status"] for c in (obj.get("status") or {}).get("conditions", ())}
+            counts["SourceUnreachable"] += told.get(ConditionType.SOURCE_REACHABLE) == "False"
+            counts["SourceChanged"] += told.get(ConditionType.SOURCE_CHANGED) == "True"
+            counts["Degraded"] += told.get(ConditionType.DEGRADED) == "True"
+        return counts
 
     def _longest_unready(self) -> Values:
         """A count that is never zero tells no waiting from a steady coming and going; this does."""

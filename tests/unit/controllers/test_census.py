@@ -83,6 +83,20 @@ def test_machines_are_counted_by_phase_and_none_is_told_too() -> None:
     assert seen[("HostLost",)] == 0
 
 
+def test_templates_are_counted_by_what_is_wrong_with_their_sources() -> None:
+    def told(name: str, **conditions: str) -> tuple[Resource, Obj]:
+        each = [a_condition(kind, status=status) for kind, status in conditions.items()]
+        return r.TEMPLATE, a_pinned_template(name, status={"conditions": each})
+
+    seen = counted(
+        told("gone", SourceReachable="False"),
+        told("half", SourceReachable="True", Degraded="True"),
+        told("moved", SourceReachable="True", SourceChanged="True", Degraded="True"),
+        told("unasked", SourceReachable="Unknown"),
+    )["goldpool_template_sources"]
+    assert seen == {("SourceUnreachable",): 1, ("SourceChanged",): 1, ("Degraded",): 2}
+
+
 def waiting(name: str, phase: str, *, ready: str = "False", since: float) -> tuple[Resource, Obj]:
     condition = a_condition(status=ready) | {"lastTransitionTime": ago(since)}
     return r.VIRTUAL_MACHINE, a_machine(name, status={"phase": phase, "conditions": [condition]})
