@@ -106,6 +106,7 @@ class Settings(BaseModel):
     fetch_max_window_bytes: int = Field(
         default=64 << 20, ge=1 << 20, description="most memory for the window of a compressed source"
     )
+    fetch_max_redirects: int = Field(default=10, ge=0)
     fetch_allowed_addresses: Networks = Field(
         default=(), description="connected to whatever the next one says"
     )

@@ -118,6 +118,7 @@ GOLDPOOL_FETCH_CHECK_MEMORY_BYTES: {{ int64 .Values.fetch.checkMemoryBytes | quo
 GOLDPOOL_FETCH_CHECK_SECONDS: {{ int64 .Values.fetch.checkSeconds | quote }}
 GOLDPOOL_FETCH_MAX_AMPLIFICATION: {{ int64 .Values.fetch.maxAmplification | quote }}
 GOLDPOOL_FETCH_MAX_WINDOW_BYTES: {{ int64 .Values.fetch.maxWindowBytes | quote }}
+GOLDPOOL_FETCH_MAX_REDIRECTS: {{ int64 .Values.fetch.maxRedirects | quote }}
 GOLDPOOL_FETCH_ALLOWED_ADDRESSES: {{ join "," .Values.fetch.addresses.allow | default "none" | quote }}
 GOLDPOOL_FETCH_DENIED_ADDRESSES: {{ join "," .Values.fetch.addresses.deny | default "none" | quote }}
 GOLDPOOL_FETCH_HTTP_PROXY: {{ .Values.fetch.proxy.http | quote }}

@@ -24,6 +24,7 @@ def fetch_policy(settings: Settings) -> FetchPolicy:
         check_seconds=settings.fetch_check_seconds,
         max_amplification=settings.fetch_max_amplification,
         max_window_bytes=settings.fetch_max_window_bytes,
+        max_redirects=settings.fetch_max_redirects,
         addresses=AddressRules(
             allow=settings.fetch_allowed_addresses, deny=DENIED if denied is None else denied
         ),

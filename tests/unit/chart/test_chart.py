@@ -43,6 +43,7 @@ VALUE_SETS: dict[str, Document] = {
         "trashSeconds": 0,
         "fetch": {"connectSeconds": 1, "idleSeconds": 2, "totalSeconds": 3, "maxBytes": 1 << 50, "checkSeconds": 7,
                   "perHost": 5, "minBytesPerSecond": 0, "reserveBytes": 1 << 40,
+                  "maxRedirects": 0,
                   "addresses": {"allow": ["10.0.0.0/8", "2001:db8::1"], "deny": []},
                   "proxy": {"http": "http://proxy.example:3128", "https": "http://[2001:db8::2]:3128",
                             "noProxy": ["*.example", "10.0.0.0/8"]}},
@@ -338,7 +339,7 @@ def test_values_reach_the_operator() -> None:
     assert (settings.fetch_check_seconds, settings.fetch_check_memory_bytes) == (7, 1 << 30)
     policy = fetch_policy(settings)
     assert [str(network) for network in policy.addresses.allow] == ["10.0.0.0/8", "2001:db8::1/128"]
-    assert policy.addresses.deny == ()
+    assert (policy.addresses.deny, policy.max_redirects) == ((), 0)
     assert policy.proxies == Proxies(
         http="http://proxy.example:3128",
         https="http://[2001:db8::2]:3128",

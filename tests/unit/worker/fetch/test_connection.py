@@ -16,6 +16,7 @@ from goldpool.contracts.operations import FailureReason, FetchPolicy
 from goldpool.contracts.source import Source
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.fetch.connection import Connections
+from goldpool.worker.fetch.dialing import endpoints
 from goldpool.worker.fetch.policy import MirrorFailed
 from tests.servers import misbehaving as web
 from tests.servers.certificates import Authority
@@ -164,6 +165,12 @@ def test_the_next_address_is_tried_when_one_does_not_answer(
     server.answer("/x", web.body(IMAGE))
     resolving(monkeypatch, ["127.0.0.66", "127.0.0.1"])
     assert get(f"http://several.test:{port_of(server)}/x") == IMAGE
+
+
+def test_families_are_tried_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    resolving(monkeypatch, ["::1", "::2", "::3", "127.0.0.1", "127.0.0.2"])
+    found = endpoints("both.test", 80, AddressRules(deny=()), 60)
+    assert [endpoint.ip for endpoint in found] == ["::1", "127.0.0.1", "::2", "127.0.0.2", "::3"]
 
 
 def test_a_resolver_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
