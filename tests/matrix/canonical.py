@@ -14,7 +14,7 @@ _OWN: Final = ("StoragePool", "StorageLocation", "Template", "Parent")
 _TENANT: Final = ("VirtualMachine", "Volume")
 _METADATA: Final = ("finalizers", "labels", "ownerReferences")
 _OF_THE_MOMENT: Final = re.compile(
-    r"(?i)(time|uid|bytes|ip|nonce|generation|resourceVersion|allocated|used|free|observed|hash)$"
+    r"(?i)(time|answered|uid|bytes|ip|nonce|generation|resourceVersion|allocated|used|free|observed|hash)$"
 )
 """Fields that differ between any two runs, or follow the disk's own use."""
 

@@ -23,6 +23,7 @@ NOT_CONFINED: Final = 125
 _EPERM: Final = 1
 _ENOSYS: Final = 38
 _MAKES: Final = os.O_CREAT | os.O_TRUNC
+_WRITES: Final = os.O_WRONLY | os.O_RDWR
 _CLONE_THREAD: Final = 0x10000
 
 # --- seccomp
@@ -76,13 +77,16 @@ _TABLES: Final[dict[str, tuple[int, dict[str, int]]]] = {
 }  # fmt: skip
 
 
-def filter_program(machine: str) -> bytes:
-    """The seccomp filter as an array of struct sock_filter; ``KeyError`` for a machine without a table."""
+def filter_program(machine: str, *, writes: bool) -> bytes:
+    """The seccomp filter as an array of struct sock_filter; ``KeyError`` for a machine without a table.
+
+    ``writes``: files may be opened for writing, because rules of Landlock say which.
+    """
     architecture, numbers = _TABLES[machine]
-    return b"".join(_instructions(architecture, numbers))
+    return b"".join(_instructions(architecture, numbers, _MAKES if writes else _MAKES | _WRITES))
 
 
-def _instructions(architecture: int, numbers: dict[str, int]) -> Iterator[bytes]:
+def _instructions(architecture: int, numbers: dict[str, int], flags: int) -> Iterator[bytes]:
     """Each rule is a comparison that skips its own body when it does not apply."""
     yield _word(_ARCHITECTURE)
     yield _step(_JUMP_EQUAL, architecture, 1, 0)
@@ -99,8 +103,8 @@ def _instructions(architecture: int, numbers: dict[str, int]) -> Iterator[bytes]
     yield _give(_ERRNO | _ENOSYS)
     yield from _when_any(numbers["clone"], 0, _CLONE_THREAD, hit=_ALLOW, miss=_ERRNO | _EPERM)
     if "open" in numbers:
-        yield from _when_any(numbers["open"], 1, _MAKES, hit=_ERRNO | _EPERM, miss=_ALLOW)
-    yield from _when_any(numbers["openat"], 2, _MAKES, hit=_ERRNO | _EPERM, miss=_ALLOW)
+        yield from _when_any(numbers["open"], 1, flags, hit=_ERRNO | _EPERM, miss=_ALLOW)
+    yield from _when_any(numbers["openat"], 2, flags, hit=_ERRNO | _EPERM, miss=_ALLOW)
     yield _give(_ALLOW)
 
 
@@ -127,8 +131,8 @@ def _step(code: int, value: int, when_true: int = 0, when_false: int = 0) -> byt
     return struct.pack("=HBBI", code, when_true, when_false, value)
 
 
-def _forbid_calls(libc: ctypes.CDLL) -> None:
-    program = ctypes.create_string_buffer(filter_program(os.uname().machine))
+def _forbid_calls(libc: ctypes.CDLL, *, writes: bool) -> None:
+    program = ctypes.create_string_buffer(filter_program(os.uname().machine, writes=writes))
     header = struct.pack("=HxxxxxxQ", (len(program) - 1) // 8, ctypes.addressof(program))
     _must(libc.prctl(22, 2, ctypes.c_char_p(header), 0, 0), "seccomp")
 
@@ -142,10 +146,11 @@ _RIGHTS_OF_VERSION: Final = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 """How many of the rights to files each version knows; a later one has those of the last."""
 
 
-def _forbid_files(libc: ctypes.CDLL, image: int, program: str) -> None:
+def _forbid_files(libc: ctypes.CDLL, image: int, program: str) -> bool:
+    """Whether the kernel has Landlock, and its rules hold now."""
     version = libc.syscall(_CREATE, None, 0, 1)
     if version < 1:
-        return  # an older kernel, or one started without it: the other walls stand
+        return False  # an older kernel, or one started without it: the other walls stand
     files = (1 << _RIGHTS_OF_VERSION[min(version, max(_RIGHTS_OF_VERSION))]) - 1
     sockets = 3 if version >= 4 else 0
     rules = struct.pack("=QQ", files, sockets)[: 16 if sockets else 8]
@@ -157,6 +162,7 @@ def _forbid_files(libc: ctypes.CDLL, image: int, program: str) -> None:
         _allow_path(libc, ruleset, path, _EXECUTE | _READ_FILE | (_READ_DIR if folder else 0))
     _must(libc.syscall(_RESTRICT, ruleset, 0), "landlock_restrict_self")
     os.close(ruleset)
+    return True
 
 
 def _allow_path(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:
@@ -202,8 +208,8 @@ def main(arguments: list[str]) -> NoReturn:
     libc = ctypes.CDLL(None, use_errno=True)
     try:
         _must(libc.prctl(38, 1, 0, 0, 0), "no_new_privs")
-        _forbid_files(libc, image, program)
-        _forbid_calls(libc)
+        ruled = _forbid_files(libc, image, program)
+        _forbid_calls(libc, writes=ruled)
         _limit(cpu_seconds, address_space)
         os.execv(program, arguments[3:])  # noqa: S606
     except (OSError, KeyError) as error:

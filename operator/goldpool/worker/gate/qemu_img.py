@@ -27,6 +27,8 @@ _OUTPUT_LIMIT: Final = 256 << 10
 """Bytes kept of what a tool says; a broken image may have a complaint for each of its clusters."""
 _REPAIR: Final = "write it anew with qemu-img convert -O qcow2"
 _LEAKS: Final = 3
+_OF_THE_WALLS: Final = "for OFD lock probing: Operation not permitted"
+"""What QEMU says of /dev/null where it may open nothing for writing; it goes on with locks of another kind."""
 _NO_THREAD: Final = os.strerror(errno.EAGAIN)
 """QEMU aborts when the host's limit of processes is reached, which says nothing about the image."""
 
@@ -215,7 +217,7 @@ class _Descriptor:
 def _first(said: _Said) -> str:
     """The first complaint says what is wrong; those that follow, that it went on being so."""
     lines = [line.strip() for line in said.complaints if line.strip()]
-    text = next((line for line in lines if not line.startswith("Repairing")), "no message")
+    text = next((line for line in lines if not line.endswith(_OF_THE_WALLS)), "no message")
     return shortened(text.removeprefix("qemu-img: ").replace("/proc/self/fd/", "fd "), 200)
 
 

@@ -1,6 +1,7 @@
 """What a confined program can do, tried by programs that do it."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from goldpool.worker.gate import confine
+from goldpool.worker.gate.qemu_img import _OF_THE_WALLS
+from tests.unit.worker.builders import needs_qemu_img, qemu_img
 
 IMAGE = b"the image's bytes"
 
@@ -74,20 +77,45 @@ def test_it_can_neither_write_nor_start_nor_connect_nor_look_elsewhere(
     }
 
 
-def test_without_landlock_the_other_walls_stand(image: Path) -> None:
-    """An older kernel: the same program, told that the kernel knows no Landlock."""
+def without_landlock(image: Path, *command: str) -> tuple[int, str]:
+    """As on an older kernel: the same program, told that the kernel knows none."""
     code = (
         "import sys; sys.argv = sys.argv[1:]; exec(open(sys.argv[0]).read().replace('version < 1', 'True'))"
     )
-    for command in (("/bin/rm", str(image)), ("/bin/bash", "-c", "/bin/true; exit 0")):
-        fd = os.open(image, os.O_RDONLY)
-        done = subprocess.run(
-            [sys.executable, "-I", "-c", code, confine.__file__, str(fd), "30", str(1 << 30), *command],
-            pass_fds=(fd,), capture_output=True, check=False, timeout=60,
-        )  # fmt: skip
-        os.close(fd)
-        assert done.returncode not in {0, confine.NOT_CONFINED}
+    fd = os.open(image, os.O_RDONLY)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code, confine.__file__, str(fd), "30", str(1 << 30),
+         *(word.replace("{fd}", str(fd)) for word in command)],
+        pass_fds=(fd,), capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    os.close(fd)
+    assert done.returncode != confine.NOT_CONFINED
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_without_landlock_the_other_walls_stand(image: Path) -> None:
+    for command in (
+        ("/bin/rm", str(image)),
+        ("/bin/bash", "-c", "/bin/true; exit 0"),
+        ("/bin/bash", "-c", f"exec 3<>{image}"),
+        ("/bin/dd", "if=/etc/hostname", f"of=/proc/{os.getpid()}/mem", "conv=notrunc"),
+    ):
+        code, said = without_landlock(image, *command)
+        assert code != 0
+        assert "Operation not permitted" in said
     assert image.read_bytes() == IMAGE
+
+
+@needs_qemu_img
+def test_without_landlock_qemu_img_still_reads(tmp_path: Path) -> None:
+    qemu_img("create", "-q", "-f", "qcow2", tmp_path / "i", "1M")
+    program = shutil.which("qemu-img")
+    assert program is not None
+    code, said = without_landlock(tmp_path / "i", program, "check", "-f", "qcow2", "/proc/self/fd/{fd}")
+    assert code == 0, said
+    assert "No errors were found" in said
+    # The one line that it complains by is known, and is nobody's finding.
+    assert [line for line in said.splitlines() if line.endswith(_OF_THE_WALLS)]
 
 
 def test_it_ends_at_its_limits(image: Path) -> None:
@@ -105,11 +133,11 @@ def test_a_program_that_is_missing_is_not_confined(image: Path) -> None:
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 def test_every_forbidden_call_that_a_machine_has_is_in_its_filter(machine: str) -> None:
-    program = confine.filter_program(machine)
+    program = confine.filter_program(machine, writes=False)
     assert len(program) % 8 == 0
     assert len(program) // 8 < 256, "jumps are counted in one byte"
 
 
 def test_a_machine_that_we_have_no_numbers_for_is_refused() -> None:
     with pytest.raises(KeyError):
-        confine.filter_program("riscv64")
+        confine.filter_program("riscv64", writes=True)
