@@ -1,12 +1,10 @@
 """A pool that is full pauses and delays; it loses nothing."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 
 from hack.guests import fillsector
 from hack.guests.__main__ import write_disk
+from tests.e2e.ballast import filled
 from tests.e2e.builders import TEST_GOLDEN, TEST_STANDARD
 from tests.e2e.server import Image
 from tests.e2e.site import Site
@@ -23,19 +21,6 @@ def filling_image(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-@contextmanager
-def filled(site: Site, path: str, *, but: int) -> Iterator[None]:
-    """Only ``but`` bytes are left on the node's file system; its blocks are reserved, not written."""
-    ballast = f"{path}/ballast"
-    free = int(site.nodes.run(NODE, "stat", "-f", "-c", "%a %S", path).split()[0])
-    size = int(site.nodes.run(NODE, "stat", "-f", "-c", "%S", path))
-    site.nodes.run(NODE, "fallocate", "-l", str(free * size - but), ballast)
-    try:
-        yield
-    finally:
-        site.nodes.run(NODE, "rm", "-f", ballast)
-
-
 def without_limit(site: Site, *pools: str) -> None:
     """Planning would avoid a pool that is nearly full; here it fills up later."""
     for pool in pools:
@@ -48,7 +33,7 @@ def test_a_guest_on_a_full_pool_is_paused_says_so_goes_on_and_has_lost_nothing(
     _, standard = site.pools_on(NODE)
     without_limit(site, standard)
     template = site.template(Image(filling_image), stem="fill")
-    with filled(site, TEST_STANDARD, but=24 * MEBI):
+    with filled(site, NODE, TEST_STANDARD, but=24 * MEBI):
         site.machine("vm", template=template)
         sentence = site.reason("VirtualMachine", "vm", "StoragePaused")
         assert f"disk root: StoragePool {standard} on {NODE} is full" in sentence
@@ -75,7 +60,7 @@ def test_a_fetch_that_fills_its_golden_pool_leaves_nothing_and_another_host_is_u
     try:
         site.ready("StoragePool", golden, standard)
         without_limit(site, golden)
-        with filled(site, TEST_GOLDEN, but=2 * MEBI):
+        with filled(site, NODE, TEST_GOLDEN, but=2 * MEBI):
             template = site.template(boot)
             site.machine("vm", template=template)
             site.eventually(

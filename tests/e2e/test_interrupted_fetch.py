@@ -11,12 +11,14 @@ from typing import Final
 import pytest
 
 from tests.e2e.api import DATA_NAMESPACE, Obj
+from tests.e2e.ballast import filled
 from tests.e2e.builders import GOLDEN_DISK, TEST_GOLDEN, a_template
 from tests.e2e.site import Site
 from tests.servers.misbehaving import Body, Gate, Server, serving
 
 NODE: Final = "node-1"
 PATIENCE: Final = 90
+MEBI: Final = 1 << 20
 
 
 @pytest.fixture
@@ -42,14 +44,16 @@ class Scene:
     golden: str
     content: bytes
 
-    def halting(self, stem: str, at: int) -> Halted:
+    def halting(self, stem: str, at: int, content: bytes = b"", image_format: str = "qcow2") -> Halted:
         """Whoever asks for the template is given as many bytes, and the rest when the gate opens."""
+        content = content or self.content
         gate, name = Gate(), self.site.name(stem)
         path = f"/{name}"
-        url = self.web.answer(path, Body(self.content, etag=f'"{stem}"', gate=gate, gate_at=at))
+        url = self.web.answer(path, Body(content, etag=f'"{stem}"', gate=gate, gate_at=at))
         self.site.templates.append(name)
-        checksum = f"sha256:{hashlib.sha256(self.content).hexdigest()}"
-        self.site.api.create(a_template(name, url, checksum=checksum, prepare=[self.golden]))
+        checksum = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        template = a_template(name, url, checksum=checksum, prepare=[self.golden], image_format=image_format)
+        self.site.api.create(template)
         return Halted(name, gate, path)
 
 
@@ -116,6 +120,51 @@ def test_a_pod_killed_at_any_byte_publishes_once_and_whole(scene: Scene) -> None
         site.ready("Template", halted.name)
         done.append(halted.name)
     published(site, *done)
+
+
+def test_after_a_killed_pod_the_next_one_goes_on(scene: Scene) -> None:
+    site, web = scene.site, scene.web
+    disk = os.urandom(64 * MEBI)
+    halted = scene.halting("big", 48 * MEBI, disk, "raw")
+    in_the_middle(halted)
+    site.eventually(lambda: recorded(site) == 48 * MEBI, "what arrived is durable")
+    killed(site, halted.name)
+    halted.gate.opened.set()
+    site.ready("Template", halted.name)
+    assert web.sent(halted.path) < 1.3 * len(disk)
+    ranges = [r.headers.get("Range") for r in web.requests_of(halted.path, "GET")]
+    assert f"bytes={48 * MEBI}-" in ranges
+    (parent,) = site.parents(halted.name)
+    path = f"{TEST_GOLDEN}/templates/{parent['metadata']['name']}/disk.raw"
+    assert site.nodes.run(NODE, "sha256sum", path).split()[0] == hashlib.sha256(disk).hexdigest()
+    site.eventually(lambda: unpublished(site) == [], "nothing unfinished is left")
+
+
+def test_a_pool_that_fills_up_in_the_middle_gets_its_space_back(scene: Scene) -> None:
+    site = scene.site
+    halted = scene.halting("big", 24 * MEBI, os.urandom(64 * MEBI), "raw")
+    in_the_middle(halted)
+    site.eventually(lambda: recorded(site) == 24 * MEBI, "what arrived is durable")
+    with filled(site, NODE, TEST_GOLDEN, but=4 * MEBI):
+        halted.gate.opened.set()
+        site.eventually(lambda: "PoolFull" in said(site, halted.name), f"{halted.name} says PoolFull")
+        site.eventually(lambda: unpublished(site) == [], "nothing of the transfer is left")
+    site.ready("Template", halted.name)
+
+
+def recorded(site: Site) -> int:
+    """Bytes that a killed transfer would go on behind."""
+    found = 0
+    for entry in unpublished(site):
+        command = f"cat {TEST_GOLDEN}/tmp/{entry}/transfer.json 2>/dev/null || true"
+        if told := site.nodes.run(NODE, "sh", "-c", command).strip():
+            found = max(found, int(json.loads(told)["received"]))
+    return found
+
+
+def said(site: Site, template: str) -> str:
+    """All that its copies say of themselves."""
+    return json.dumps([parent.get("status") for parent in site.parents(template)])
 
 
 def test_what_is_deleted_in_the_middle_leaves_nothing(scene: Scene) -> None:
