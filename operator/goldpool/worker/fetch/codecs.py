@@ -72,6 +72,8 @@ class Codec:
     open: Callable[[], Stream]
     padding: int = 0
     """Zeros may follow a member in multiples of this; 0 for never."""
+    window_bytes: int = 0
+    """The most that its decoder was allowed."""
 
 
 class Members:
@@ -109,7 +111,7 @@ class Members:
                 if self._stream is None:
                     return
             stream = self._stream
-            with decoding(self._codec.name):
+            with decoding(self._codec.name, self._codec.window_bytes):
                 piece = stream.decompress(data, PIECE)
             data = b""
             if piece:
@@ -150,8 +152,9 @@ class Members:
 class decoding:  # noqa: N801 - reads as a word in a with statement
     """What a decoder raises in the block, as what it means. None of it is the pool's: bz2 raises ``OSError``, too."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, window_bytes: int = 0) -> None:
         self._name = name
+        self._window_bytes = window_bytes
 
     def __enter__(self) -> None:
         return None
@@ -162,7 +165,9 @@ class decoding:  # noqa: N801 - reads as a word in a with statement
             isinstance(error, lzma.LZMAError) and "emory usage limit" in str(error)
         ):
             raise MirrorFailed(
-                FailureReason.UNSUPPORTED, f"the {self._name} data need more memory than is allowed"
+                FailureReason.UNSUPPORTED,
+                f"the {self._name} data need a window above the {self._window_bytes >> 10} KiB that are allowed: "
+                "compress the image with a smaller one",
             ) from error
         if isinstance(error, Exception) and not isinstance(error, MirrorFailed):
             raise _corrupt(f"the {self._name} data are damaged: {error}") from error
@@ -198,7 +203,7 @@ def xz(window_bytes: int) -> Codec:
     def opened() -> Stream:
         return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=window_bytes + _XZ_OVERHEAD)
 
-    return Codec("xz", functools.partial(_magic, b"\xfd7zXZ\0"), opened, padding=4)
+    return Codec("xz", functools.partial(_magic, b"\xfd7zXZ\0"), opened, padding=4, window_bytes=window_bytes)
 
 
 def zstd(window_bytes: int) -> Codec:
@@ -220,7 +225,7 @@ def zstd(window_bytes: int) -> Codec:
             raise window_too_large("zstd", window, window_bytes)
         return True
 
-    return Codec("zstd", begins, opened)
+    return Codec("zstd", begins, opened, window_bytes=window_bytes)
 
 
 def _magic(magic: bytes, head: bytes) -> bool | None:

@@ -2,8 +2,9 @@
 
 import hashlib
 import itertools
+import json
 import os
-import re
+import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from goldpool.worker.pool import opened
 from tests.servers.ganesha import Ganesha, ganesha, needs_ganesha
 from tests.unit.worker.builders import MIB, Pool, a_checksum, a_fetch, a_policy, a_raw_disk
 from tests.unit.worker.fetch.archives import zst
+from tests.unit.worker.test_killed_fetch import worker
 
 pytestmark = needs_ganesha
 R = FailureReason
@@ -44,18 +46,18 @@ def files() -> Iterator[Ganesha]:
 
 
 @pytest.fixture
-def large(files: Ganesha, request: pytest.FixtureRequest) -> Iterator[Path]:
+def large(files: Ganesha) -> Iterator[Path]:
     """So large that something can happen while it is read. Of a name of its own: the server goes on serving a file that
     is gone, to whoever asks by its name, as long as it thinks that a client has it open."""
-    path = files.export / request.node.name
+    path = files.export / secrets.token_hex(4)
     path.write_bytes(os.urandom(MIB) * (LARGE // MIB))
     yield path
     path.unlink()
 
 
-def tools() -> list[int]:
-    """Running nfs-cat processes of ours."""
-    mine = Path("/proc/self/task").glob("*/children")
+def tools(of: int | str = "self") -> list[int]:
+    """Running nfs-cat processes that it started."""
+    mine = Path(f"/proc/{of}/task").glob("*/children")
     pids = [int(pid) for children in mine for pid in children.read_text().split()]
     return [pid for pid in pids if Path(f"/proc/{pid}/comm").read_text().strip() == "nfs-cat"]
 
@@ -156,9 +158,9 @@ def test_where_nothing_is_fetched_from(
     assert failure_of(pool, operation)[0] is reason
 
 
-def slowly(**changes: Any) -> dict[str, Any]:
+def slowly(rate: int = 16 * MIB, **changes: Any) -> dict[str, Any]:
     """At a rate that leaves time for something to happen."""
-    return {"policy": a_policy(attempts=1, max_bytes_per_second=16 * MIB, **changes)}
+    return {"policy": a_policy(attempts=1, max_bytes_per_second=rate, **changes)}
 
 
 def test_a_server_that_falls_silent_is_given_up(pool: Pool, files: Ganesha, large: Path) -> None:
@@ -166,7 +168,7 @@ def test_a_server_that_falls_silent_is_given_up(pool: Pool, files: Ganesha, larg
     try:
         found = failure_of(
             pool,
-            a_fetch(files.url(f"/{large.name}"), **slowly(idle_seconds=0.5)),
+            a_fetch(files.url(f"/{large.name}"), **slowly(idle_seconds=0.5, connect_seconds=60)),
             meanwhile=silence.__enter__,
         )
     finally:
@@ -202,15 +204,38 @@ def test_a_file_that_shrinks_is_given_up(pool: Pool, files: Ganesha, large: Path
         os.truncate(large, 17 * MIB)
 
     found = failure_of(
-        pool, a_fetch(files.url(f"/{large.name}"), **slowly(idle_seconds=0.5)), meanwhile=shrink
+        pool,
+        a_fetch(files.url(f"/{large.name}"), **slowly(idle_seconds=0.5, connect_seconds=60)),
+        meanwhile=shrink,
     )
     assert found[0] is R.TRANSFER_INCOMPLETE
 
 
 def test_no_transfer_outlives_its_time(pool: Pool, files: Ganesha, large: Path) -> None:
-    found, message = failure_of(pool, a_fetch(files.url(f"/{large.name}"), **slowly(total_seconds=0.5)))
+    found, message = failure_of(pool, a_fetch(files.url(f"/{large.name}"), **slowly(MIB, total_seconds=2)))
     assert found is R.TRANSFER_INCOMPLETE
-    assert re.search(r"0\.5 s", message)
+    assert "within 2 s" in message
+
+
+@pytest.mark.parametrize("with_", [signal.SIGTERM, signal.SIGKILL])
+def test_the_tool_does_not_outlive_the_worker(
+    pool: Pool, files: Ganesha, large: Path, tmp_path: Path, with_: signal.Signals
+) -> None:
+    """Terminated, the worker ends it; killed, it leaves a pipe that nobody reads."""
+    process = worker(pool, a_fetch(files.url(f"/{large.name}"), **slowly(MIB)), tmp_path / "log")
+    assert process.stdout is not None
+    while not Progress.model_validate(json.loads(process.stdout.readline())["progress"]).done_bytes:
+        pass
+    (tool,) = tools(process.pid)
+    process.send_signal(with_)
+    process.communicate(timeout=60)
+    end = time.monotonic() + 60
+    while Path(f"/proc/{tool}").exists():
+        assert time.monotonic() < end, "the tool is still there"
+        time.sleep(0.02)
+    assert list((pool.path / "templates").iterdir()) == []
+    if with_ is signal.SIGTERM:
+        assert pool.unpublished() == []
 
 
 # --- asked without being fetched
