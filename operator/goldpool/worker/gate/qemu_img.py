@@ -4,6 +4,7 @@ Only images whose header our own reading has accepted come here: qemu-img then h
 file, and what its parser may still be led to do ends at the walls of ``confine.py``.
 """
 
+import contextlib
 import errno
 import json
 import os
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -197,21 +199,14 @@ def _signal(code: int) -> str:
         return f"signal {-code}"
 
 
-def _read_only(image: Image) -> "_Descriptor":
-    return _Descriptor(os.open(f"/proc/self/fd/{image.fd}", os.O_RDONLY | os.O_CLOEXEC))
-
-
-class _Descriptor:
+@contextlib.contextmanager
+def _read_only(image: Image) -> Iterator[int]:
     """Another view of the same file: what a tool inherits must not be able to write."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-
-    def __enter__(self) -> int:
-        return self._fd
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
+    fd = os.open(f"/proc/self/fd/{image.fd}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def _first(said: _Said) -> str:
