@@ -96,12 +96,12 @@ def zip_by_hand(
 
 
 def bomb(codec: str) -> bytes:
-    """Expands to 2 GiB of zeros, and is made without them."""
+    """Expands to 512 MiB of zeros, and is made without them."""
     mebibyte = bytes(1 << 20)
     if codec in JOINABLE:
-        return CODECS[codec](mebibyte * 32) * 64
+        return CODECS[codec](mebibyte * 8) * 64
     compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
-    deflated = b"".join(compressor.compress(mebibyte) for _ in range(2048)) + compressor.flush()
+    deflated = b"".join(compressor.compress(mebibyte) for _ in range(512)) + compressor.flush()
     return b"PK\3\4" + struct.pack("<HHHIIIIHH", 20, 8, 8, 0, 0, 0, 0, 1, 0) + b"a" + deflated
 
 
