@@ -17,6 +17,7 @@ NODE = "node-2"
 DISK = random.Random(5).randbytes(24 << 20)
 RATE = 4 << 20
 LATE_SECONDS = 4
+CTRL_C, CURSOR_IS_SHOWN = "\x03", "\x1b[?25h"
 
 
 class Writes:
@@ -69,6 +70,15 @@ def test_a_download_is_watched_to_its_end(site: Site, gate: Gate) -> None:
     # Somebody in a script is not served in time, and the download goes on.
     said = goldpool("watch", "template", template, "--timeout", "1s", status=3)
     assert "is not there yet after 1 s" in said.stderr
+
+    impatient = Terminal("watch", "template", template)
+    try:
+        impatient.shows("Fetching")
+        impatient.press(CTRL_C)
+        impatient.shows(CURSOR_IS_SHOWN)
+        assert impatient.ended() == 1
+    finally:
+        impatient.close()
 
     terminal = Terminal("watch", "template", template)
     try:

@@ -16,7 +16,7 @@ import pytest
 from goldpool.cli import completion
 from goldpool.cli.kubectl_completion import candidates
 from tests.unit.cli.apiserver import Answer, a_list, a_status, serving
-from tests.unit.cli.builders import a_machine
+from tests.unit.cli.builders import a_machine, a_template
 
 PROGRAMS = Path(sys.executable).parent
 DEADLINE_SECONDS = 150
@@ -27,7 +27,8 @@ Complete = Callable[[str], set[str]]
 @pytest.fixture
 def answers() -> dict[str, Answer]:
     machines = a_list(*(a_machine(name).to_dict() for name in ("db-1", "web-1", "web-2")))
-    return {"/namespaces/team/virtualmachines": machines}
+    templates = a_list(*(a_template(name).to_dict() for name in ("debian-12", "debian-13", "alpine")))
+    return {"/namespaces/team/virtualmachines": machines, "/templates": templates}
 
 
 @pytest.fixture
@@ -132,6 +133,8 @@ def test_a_shell_completes_machines_of_the_namespace_on_the_line(complete: Compl
         (["stop", "--context", "team", "web"], ["web-1", "web-2"]),
         (["stop", "--context", "team", "web-1", "web"], ["web-2"]),  # named already
         (["completion", ""], ["bash", "zsh", "fish"]),
+        (["watch", "t"], ["template", "templates"]),
+        (["watch", "template", "deb"], ["debian-12", "debian-13"]),
         (["tree", "--golden"], ["--golden-only\tGolden pools and what hangs on them only."]),
     ],
 )
