@@ -2,6 +2,7 @@
 
 import http.client
 import io
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -16,8 +17,11 @@ _PIECE: Final = 64 << 10
 """``read1`` takes memory of this size for every read, and TLS gives 16 KiB at a time: with a mebibyte, importing over
 https took six times as long."""
 
+_BATCH_SECONDS: Final = 0.05
+"""A source that is slower than that gives account of each read."""
+
 Reader = Callable[[memoryview], int]
-"""Fills what it is given with what one read of the socket brings, and says how much that was; 0 is the end.
+"""Fills what it is given with what reads of the socket bring in a moment, and says how much that was; 0 is the end.
 Waiting for a full buffer, a server that drips would outlive any deadline. ``MirrorFailed`` when the connection is lost.
 """
 
@@ -59,10 +63,28 @@ def _straight(response: BaseHTTPResponse) -> Reader | None:
     if not isinstance(stream, io.BufferedReader):
         return None
     left = length
+    failed: OSError | None = None
 
     def read(space: memoryview) -> int:
-        nonlocal left
-        count = stream.readinto1(space if left is None else space[:left])
+        # TLS gives 16 KiB at a time: what the loop around this does for each read is more than the read itself.
+        nonlocal left, failed
+        if failed is not None:
+            raise failed
+        wanted = len(space) if left is None else min(len(space), left)
+        count, until = 0, time.monotonic() + _BATCH_SECONDS
+        while count < wanted:
+            try:
+                got = stream.readinto1(space[count:wanted])
+            except OSError as error:
+                if count == 0:
+                    raise
+                failed = error  # what came before it counts
+                break
+            if got == 0:
+                break
+            count += got
+            if time.monotonic() >= until:
+                break
         if left is not None:
             left -= count
         return count

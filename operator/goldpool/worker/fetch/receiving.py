@@ -60,7 +60,7 @@ def _read(read: Reader, sink: Sink, total: int | None, common: Transfer, told: T
     fastest = Bandwidth(policy.max_bytes_per_second)
     look_at = now = time.monotonic()
     while total is None or sink.received < total:
-        space = sink.space()
+        space = sink.space()[: fastest.piece]
         began = time.monotonic()
         count = read(space if total is None else space[: total - sink.received])
         now = time.monotonic()

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from goldpool.worker.fetch.pipeline import CHUNK
+
 
 @dataclass
 class MinimumSpeed:
@@ -32,6 +34,11 @@ class Bandwidth:
 
     bytes_per_second: int
     _free_at: float = field(default=float("-inf"), init=False)
+
+    @property
+    def piece(self) -> int:
+        """So many bytes at once are a pause of a quarter of a second, in which nobody looks at the clock."""
+        return max(1, int(self.bytes_per_second * _CREDIT_SECONDS)) if self.bytes_per_second > 0 else CHUNK
 
     def pause(self, now: float, received: int) -> float:
         """Seconds to wait after so many bytes."""
