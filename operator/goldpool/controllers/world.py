@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from goldpool.api.model import Kind
-from goldpool.api.parent import Parent, ParentState
+from goldpool.api.parent import Parent
 from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import Scope, StoragePool
 from goldpool.api.template import Template
@@ -301,19 +301,6 @@ def differs(change: Change, view: Callable[[Obj], object]) -> bool:
     if change.old is None or change.new is None:
         return True
     return view(change.old) != view(change.new)
-
-
-_FIGURES: Final = frozenset({"progress", "done", "expected", "rate", "eta", "mirror"})
-
-
-def but_for_progress(parent: Obj) -> object:
-    """All of a copy that others may decide by. The figures of its transfer change every other second, and nobody does."""
-    metadata = {k: v for k, v in parent["metadata"].items() if k not in {"resourceVersion", "managedFields"}}
-    status = {k: v for k, v in (parent.get("status") or {}).items() if k not in _FIGURES}
-    if status.get("state") == ParentState.FETCHING:
-        conditions = status.pop("conditions", ())
-        status["ready"] = [(c["type"], c["status"], c["reason"]) for c in conditions]
-    return metadata, parent["spec"], status
 
 
 def going(obj: Obj) -> object:

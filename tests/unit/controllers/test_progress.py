@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from goldpool.contracts.operations import Progress
-from goldpool.controllers.parent.progress import sentence, shown
-from goldpool.controllers.world import but_for_progress
+from goldpool.controllers.parent.progress import but_for_progress, sentence, shown
 
 MIB, GIB = 1 << 20, 1 << 30
 

@@ -10,6 +10,7 @@ from goldpool.api.storagepool import Scope, StoragePool
 from goldpool.api.volume import Volume
 from goldpool.contracts.operations import Known
 from goldpool.controllers.backing import executing_host, mount_of
+from goldpool.controllers.parent.progress import but_for_progress
 from goldpool.controllers.storagelocation.observed import Observed
 from goldpool.controllers.storagelocation.operations import operation_id
 from goldpool.controllers.storagelocation.plan import plan
@@ -17,7 +18,6 @@ from goldpool.controllers.world import (
     BY_HOST,
     BY_POOL,
     World,
-    but_for_progress,
     differs,
     readiness,
     soon_if_well,

@@ -10,13 +10,13 @@ from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.api.volume import Volume
 from goldpool.controllers.fetch_policy import probe_policy
 from goldpool.controllers.naming import source_hash
+from goldpool.controllers.parent.progress import but_for_progress
 from goldpool.controllers.template.asking import last_probe, operation_id
 from goldpool.controllers.template.hosts import asker_of
 from goldpool.controllers.template.observed import Observed, Wanted
 from goldpool.controllers.template.plan import lacks_candidate, missing, plan
 from goldpool.controllers.world import (
     World,
-    but_for_progress,
     differs,
     going,
     iso_of,
