@@ -7,6 +7,7 @@ after it are the padding of blocks and tapes: any number of them for gzip and bz
 """
 
 import bz2
+import contextlib
 import functools
 import lzma
 import zlib
@@ -149,28 +150,21 @@ class Members:
             raise _corrupt(f"{self._padding} zeros follow the {self._codec.name} data")
 
 
-class decoding:  # noqa: N801 - reads as a word in a with statement
+@contextlib.contextmanager
+def decoding(name: str, window_bytes: int = 0) -> Iterator[None]:
     """What a decoder raises in the block, as what it means. None of it is the pool's: bz2 raises ``OSError``, too."""
-
-    def __init__(self, name: str, window_bytes: int = 0) -> None:
-        self._name = name
-        self._window_bytes = window_bytes
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, MemoryError) or (
-            # lzma has no other way to tell its memory limit from the rest.
-            isinstance(error, lzma.LZMAError) and "emory usage limit" in str(error)
-        ):
+    try:
+        yield
+    except Exception as error:
+        # lzma has no other way to tell its memory limit from the rest.
+        limited = isinstance(error, lzma.LZMAError) and "emory usage limit" in str(error)
+        if limited or isinstance(error, MemoryError):
             raise MirrorFailed(
                 FailureReason.UNSUPPORTED,
-                f"the {self._name} data need a window above the {self._window_bytes >> 10} KiB that are allowed: "
+                f"the {name} data need a window above the {window_bytes >> 10} KiB that are allowed: "
                 "compress the image with a smaller one",
             ) from error
-        if isinstance(error, Exception) and not isinstance(error, MirrorFailed):
-            raise _corrupt(f"the {self._name} data are damaged: {error}") from error
+        raise _corrupt(f"the {name} data are damaged: {error}") from error
 
 
 def ends_early(name: str) -> MirrorFailed:
