@@ -275,6 +275,19 @@ def test_a_use_in_between_starts_the_time_anew() -> None:
     assert field(found, "unusedSince") is None
 
 
+@pytest.mark.parametrize(
+    ("state", "outcome"),
+    [("Published", Succeeded(fetched=FETCHED)), ("Ready", Succeeded(fetched=FETCHED)), ("Failed", REFUSED)],
+)
+def test_what_was_recorded_by_an_operator_that_died_then_is_settled_by_the_next(
+    state: str, outcome: Outcome
+) -> None:
+    later = ago(-60)
+    copy = a_parent(status={"state": state, "attempt": 2, "nextRetryTime": later})
+    assert settled(plan(observed(copy, fetch=outcome))) == ["fetch/debian-12-aaaaaaaa/2"]
+    assert settled(plan(observed(copy))) == []
+
+
 def test_a_settled_copy_needs_nothing_more() -> None:
     kept = plan(observed(a_parent(status={"unusedSince": ago(60)}), prepared=False))
     assert (kept.effects, kept.again_after, field(kept, "unusedSince")) == ((), 3540, ago(60))

@@ -1,8 +1,10 @@
 """What a parent needs next."""
 
+from dataclasses import replace
+
 from goldpool.api.conditions import Reason
 from goldpool.api.parent import ParentState
-from goldpool.controllers.naming import FINALIZER
+from goldpool.controllers.naming import FINALIZER, OperationIds
 from goldpool.controllers.parent.failing import LOST, after_failure, fetch_again
 from goldpool.controllers.parent.fetching import fetch
 from goldpool.controllers.parent.observed import Observed
@@ -10,6 +12,8 @@ from goldpool.controllers.parent.removal import call_off, delete, retire
 from goldpool.controllers.parent.retention import reason_to_go, unused
 from goldpool.controllers.parent.status import status_of, unchanged, users_named
 from goldpool.controllers.verdict import blocked, busy, good, stalled
+from goldpool.dispatch.outcome import Failed, Succeeded
+from goldpool.dispatch.request import Settle
 from goldpool.engine.plan import AddFinalizer, Plan
 from goldpool.kube import resources as r
 from goldpool.planning.revisions import decides
@@ -53,9 +57,17 @@ def plan(o: Observed) -> Plan:
         case None | ParentState.PENDING | ParentState.FETCHING:
             return fetch(o)
         case ParentState.PUBLISHED | ParentState.READY:
-            return _keep(o)
+            return _settled(o, _keep(o))
         case _:
-            return after_failure(o)
+            return _settled(o, after_failure(o))
+
+
+def _settled(o: Observed, plan: Plan) -> Plan:
+    """With what an operator left undone that died after it recorded how a fetch ended: the Job would stay for minutes."""
+    if not isinstance(o.fetch, Succeeded | Failed):
+        return plan
+    operation = OperationIds.fetch(o.parent.metadata.name, o.parent.status.attempt or 1)
+    return replace(plan, afterwards=(*plan.afterwards, Settle(operation)))
 
 
 def _keep(o: Observed) -> Plan:
