@@ -46,6 +46,7 @@ class SourceProbe(SourceFacts):
         default=None, description="When it last answered: size, validators and format are of then."
     )
     source_hash: str = Field(description="Hash of the source, format and checksum that were asked about.")
+    generation: int = Field(default=0, description="The metadata.generation that was asked about.")
     host: str = Field(default="", description="The host that asked. Another one may see more, or less.")
     format: str = Field(default="", description="Format by the first bytes, where they tell it.")
     compression: str = Field(

@@ -90,8 +90,8 @@ class OperationIds:
         return f"release/{location}"
 
     @staticmethod
-    def probe_source(template_uid: str, source: str, since: str) -> str:
-        return f"probe-source/{template_uid}/{source}/{since}"
+    def probe_source(template_uid: str, generation: int, since: str) -> str:
+        return f"probe-source/{template_uid}/{generation}/{since}"
 
     @staticmethod
     def fetch(parent: str, attempt: int) -> str:

@@ -53,6 +53,7 @@ def a_probe(seconds_ago: float = 60, **changes: Any) -> Obj:
     """As it stands in a status."""
     time = ago(seconds_ago)
     found = {
+        "generation": 1,
         "mirror": URL,
         "size": "1Gi",
         "etag": '"v1"',
@@ -106,6 +107,8 @@ def probe_of(found: Plan) -> Any:
         (registered(a_probe(sourceHash="of another URL")), True),
         (registered(a_probe(reason="SourceRefused", nextTime=ago(-5))), False),
         (registered(a_probe(reason="SourceRefused", nextTime=ago(5))), True),
+        (registered(a_probe(reason="SecretMissing", nextTime=ago(-5)), generation=2), True),  # it was edited
+        (registered(a_probe(), generation=2), False),
         (registered(a_probe(), annotations={RETRY_ANNOTATION: "1"}), True),
         (registered(a_probe(retry="1"), annotations={RETRY_ANNOTATION: "1"}), False),
         (a_pinned_template(), False),

@@ -47,9 +47,10 @@ def last_probe(template: Template, current: str) -> SourceProbe | None:
 
 
 def operation_id(template: Template, current: str) -> str:
-    """Another one for each time the source is asked."""
+    """Another one for each time the source is asked, and for each spec: an answer to another question is nobody's."""
     known = last_probe(template, current)
-    return OperationIds.probe_source(template.metadata.uid, current, known.time if known else "first")
+    since = known.time if known else "first"
+    return OperationIds.probe_source(template.metadata.uid, template.metadata.generation, since)
 
 
 def due(template: Template, current: str, known: SourceProbe | None, now: datetime) -> datetime | None:
@@ -65,6 +66,8 @@ def due(template: Template, current: str, known: SourceProbe | None, now: dateti
     retry = template.metadata.annotations.get(RETRY_ANNOTATION)
     if known is not None and retry is not None and retry != known.retry:
         return now
+    if known is not None and known.reason and known.generation != template.metadata.generation:
+        return now  # whoever named a Secret, say, wants to know whether that was it
     if known is not None and known.reason:
         return moment(known.next_time) if known.next_time else now
     fetched = template.status.source.fetched if template.status.source is not None else None
@@ -134,6 +137,7 @@ def _answered(o: Observed, current: str, probed: Probed, mirrors: Sequence[Mirro
         time=now,
         answered=now,
         source_hash=current,
+        generation=o.template.metadata.generation,
         host=o.asker.host if o.asker is not None else "",
         format=probed.format,
         compression=probed.compression,
@@ -153,6 +157,7 @@ def _unanswered(o: Observed, current: str, known: SourceProbe | None, failed: Fa
     return before.model_copy(
         update={
             "time": now,
+            "generation": o.template.metadata.generation,
             "host": o.asker.host if o.asker is not None else "",
             "reason": str(failed.reason),
             "message": failed.message,

@@ -51,7 +51,10 @@ class Findings:
 
 
 def probe_source(operation: ProbeSource, deadline: float) -> Findings:
-    """Never raises for what a source answered. ``deadline`` is of ``time.monotonic``."""
+    """Never raises for what a source answered; ``OperationFailed`` when its Secret or CA bundle is at fault.
+
+    ``deadline`` is of ``time.monotonic``.
+    """
     source = operation.source
     urls, said = source.urls, None
     if source.metalink:
@@ -114,7 +117,7 @@ def _as_said(probed: Probed, said: Metalink) -> Probed:
     """What the document says holds where a server says nothing; where it says otherwise, it is another file."""
     if said.size is not None and probed.size is not None and said.size != probed.size:
         message = f"it has {probed.size} bytes, the metalink says {said.size}"
-        raise MirrorFailed(FailureReason.TRANSFER_INCOMPLETE, message)
+        raise MirrorFailed(FailureReason.SIZE_MISMATCH, message)
     digest = next((f"sha256:{c.hex}" for c in said.checksums if c.algorithm == "sha256"), "")
     return probed.model_copy(update={"size": said.size or probed.size, "digest": digest})
 
