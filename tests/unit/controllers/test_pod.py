@@ -5,15 +5,15 @@ from typing import Any
 import pytest
 
 from goldpool.contracts.machine import Ended, Exit
-from goldpool.controllers.virtualmachine.pod import (
+from goldpool.controllers.virtualmachine.evidence import (
     ended_of,
     exit_text,
     never_opened_disks,
-    pinned_host,
     proven_stopped,
     unschedulable,
     waiting_reason,
 )
+from goldpool.controllers.virtualmachine.pod import pinned_host
 from goldpool.kube.port import Obj
 from goldpool.planning.snapshot import NodeView
 from tests.unit.controllers.builders import (

@@ -2,8 +2,8 @@
 
 from goldpool.controllers.naming import STOPPED_FINALIZER
 from goldpool.controllers.virtualmachine.effects import delete_pod
+from goldpool.controllers.virtualmachine.evidence import proven_stopped
 from goldpool.controllers.virtualmachine.orphans import Orphans, holder, machine_of
-from goldpool.controllers.virtualmachine.pod import proven_stopped
 from goldpool.engine.plan import Delete, Plan, RemoveFinalizer
 from goldpool.kube import resources as r
 

@@ -4,11 +4,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from goldpool.api.storagepool import PoolState
+from goldpool.api.template import Template
 from goldpool.api.virtualmachine import InsertedIso, VirtualMachine
+from goldpool.api.volume import Volume
 from goldpool.controllers.backing import mount_of
 from goldpool.controllers.landscape import Landscape
 from goldpool.controllers.naming import LABEL_VM_NAME, LABEL_VM_NAMESPACE, LABEL_VM_UID, lease_name, pod_name
 from goldpool.controllers.virtualmachine.collection import collect
+from goldpool.controllers.virtualmachine.evidence import is_executing, is_ready
 from goldpool.controllers.virtualmachine.medium import needs_place
 from goldpool.controllers.virtualmachine.observed import (
     DiskView,
@@ -21,11 +24,11 @@ from goldpool.controllers.virtualmachine.observed import (
 )
 from goldpool.controllers.virtualmachine.orphans import Orphans, orphans_of
 from goldpool.controllers.virtualmachine.pause import LOG_LINES, pause_of
-from goldpool.controllers.virtualmachine.places import avoid_failed_places, needing_place
+from goldpool.controllers.virtualmachine.places import avoid_failed_places, movable, needing_place
+from goldpool.controllers.virtualmachine.placing import await_templates
 from goldpool.controllers.virtualmachine.plan import plan
-from goldpool.controllers.virtualmachine.pod import is_executing, is_ready, pinned_host
+from goldpool.controllers.virtualmachine.pod import pinned_host
 from goldpool.controllers.virtualmachine.status import Draft
-from goldpool.controllers.virtualmachine.steps import await_templates
 from goldpool.controllers.world import (
     BY_TEMPLATE,
     BY_VOLUME,
@@ -41,7 +44,7 @@ from goldpool.dispatch.mounts import LocationMount
 from goldpool.engine.plan import Plan
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, KubeError, Obj
-from goldpool.planning.placement import Unplaceable
+from goldpool.planning.placement import Placement, Unplaceable
 from goldpool.planning.references import template_of
 from goldpool.planning.revisions import superseded
 from goldpool.planning.views import ISO
@@ -159,19 +162,30 @@ class VirtualMachineController:
         drive = needs_place(o, draft, moving=bool(unbound))
         if not (unbound or drive) or await_templates(o, draft) is not None:
             return o
-        bound = {
-            d.name: d.volume
-            for d in o.disks
-            if d.volume is not None and d.name not in unbound and d.volume.spec.storage_id
-        }
         avoid_failed_places(o, draft)
         iso = o.medium.template if drive and o.medium is not None else None
-        found = self._landscape.place_machine(o.machine, unbound, bound, avoid=draft.get("avoid"), iso=iso)
+        found = self._place(o, draft, unbound, iso)
+        if isinstance(found, Unplaceable) and iso is not None:
+            free = unbound | {d.name: d.volume for d in movable(o) if d.volume is not None}
+            second = self._place(o, draft, free, iso) if len(free) > len(unbound) else found
+            found = second if isinstance(second, Placement) else found
         if isinstance(found, Unplaceable):
             return replace(o, placement=found)
         parents = {p.parent_location for p in found.disks if p.parent_location and p.disk != ISO}
         local = {x for x in parents if (location := self._world.location(x)) and location.spec.host}
         return replace(o, placement=found, local_parents=frozenset(local))
+
+    def _place(
+        self, o: Observed, draft: Draft, unbound: dict[str, Volume], iso: Template | None
+    ) -> Placement | Unplaceable:
+        bound = {
+            d.name: d.volume
+            for d in o.disks
+            if d.volume is not None and d.name not in unbound and d.volume.spec.storage_id
+        }
+        # In the order of the disks: the first one chooses the host.
+        wanted = {d.name: unbound[d.name] for d in o.disks if d.name in unbound}
+        return self._landscape.place_machine(o.machine, wanted, bound, avoid=draft.get("avoid"), iso=iso)
 
     def _disks(self, raw: Obj, machine: VirtualMachine) -> Iterable[DiskView]:
         namespace = machine.metadata.namespace

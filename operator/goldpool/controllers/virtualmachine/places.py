@@ -4,6 +4,8 @@ from typing import Any
 
 from goldpool.api.conditions import ConditionType, Reason, is_true, message_of
 from goldpool.api.virtualmachine import Avoided
+from goldpool.api.volume import DISCARDS_KEPT
+from goldpool.controllers.naming import MADE_FOR_ANNOTATION
 from goldpool.controllers.verdict import timestamp
 from goldpool.controllers.virtualmachine import medium
 from goldpool.controllers.virtualmachine.observed import DiskView, Observed
@@ -24,6 +26,19 @@ def needing_place(o: Observed, draft: Draft) -> list[DiskView]:
             or _bound_where_avoided(d, draft)
             or _bound_where_iso_failed(o, d)
         )
+    ]
+
+
+def movable(o: Observed) -> list[DiskView]:
+    """Disks that were made for the machine and never used, so that they may follow its ISO to a host that can have it."""
+    return [
+        d
+        for d in o.disks
+        if d.volume is not None
+        and d.volume.spec.storage_id is not None
+        and d.volume.metadata.annotations.get(MADE_FOR_ANNOTATION) == o.machine.metadata.uid
+        and not (d.volume.used or d.volume.restored or d.volume.deleting)
+        and len(d.volume.status.discards) < DISCARDS_KEPT
     ]
 
 

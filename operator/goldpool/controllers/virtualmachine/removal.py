@@ -13,8 +13,8 @@ from goldpool.controllers.naming import (
 )
 from goldpool.controllers.verdict import busy
 from goldpool.controllers.virtualmachine.effects import abandon_claims, delete_pod, release_claims
+from goldpool.controllers.virtualmachine.evidence import proven_stopped
 from goldpool.controllers.virtualmachine.observed import DiskView, Observed
-from goldpool.controllers.virtualmachine.pod import proven_stopped
 from goldpool.controllers.virtualmachine.running import host_lost, is_lost
 from goldpool.controllers.virtualmachine.status import Draft
 from goldpool.engine.plan import Delete, EventKind, Patch, Plan, Record, RemoveFinalizer

@@ -9,11 +9,7 @@ from goldpool.contracts.machine import Exit
 from goldpool.controllers.naming import STOPPED_FINALIZER
 from goldpool.controllers.verdict import busy, good, seconds_since, timestamp
 from goldpool.controllers.virtualmachine.effects import delete_pod, mark_used
-from goldpool.controllers.virtualmachine.medium import change_to_come
-from goldpool.controllers.virtualmachine.observed import Observed
-from goldpool.controllers.virtualmachine.pause import sentence
-from goldpool.controllers.virtualmachine.places import avoided_host
-from goldpool.controllers.virtualmachine.pod import (
+from goldpool.controllers.virtualmachine.evidence import (
     eviction,
     exit_text,
     is_executing,
@@ -23,6 +19,10 @@ from goldpool.controllers.virtualmachine.pod import (
     unschedulable,
     waiting_reason,
 )
+from goldpool.controllers.virtualmachine.medium import change_to_come
+from goldpool.controllers.virtualmachine.observed import Observed
+from goldpool.controllers.virtualmachine.pause import sentence
+from goldpool.controllers.virtualmachine.places import avoided_host
 from goldpool.controllers.virtualmachine.status import Draft
 from goldpool.engine.plan import EventKind, Plan, Record, RemoveFinalizer
 from goldpool.kube import resources as r

@@ -1,5 +1,6 @@
 """ISOs in machines' CD drives: from the first wish to the last copy's end, and what no watch has told of."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -130,10 +131,19 @@ def test_a_machine_that_has_run_gets_another_iso_at_its_next_start(cluster: Clus
 
 
 def fail_the_fetch_once(cluster: Cluster) -> None:
+    def fetches() -> list[str]:
+        return [i for i in cluster.dispatch.startable() if i.startswith("fetch/tools-")]
+
+    until(cluster, fetches)
+    operation = fetches()[0]
+    cluster.dispatch.start(operation)
+    cluster.dispatch.end(operation, FailureReason.IO_ERROR)
+
+
+def until(cluster: Cluster, reached: Callable[[], Any]) -> None:
+    """Everything works, but no pod is started."""
     for _ in range(2000):
-        if fetches := [i for i in cluster.dispatch.startable() if i.startswith("fetch/tools-")]:
-            cluster.dispatch.start(fetches[0])
-            cluster.dispatch.end(fetches[0], FailureReason.IO_ERROR)
+        if reached():
             return
         if cluster.server.events:
             cluster.deliver()
@@ -142,7 +152,7 @@ def fail_the_fetch_once(cluster: Cluster) -> None:
         elif startable := cluster.dispatch.startable():
             cluster.dispatch.start(startable[0])
             cluster.dispatch.end(startable[0])
-    raise AssertionError("the ISO is never fetched")
+    raise AssertionError("it never comes to that")
 
 
 def test_a_host_that_cannot_have_the_iso_is_left_for_another() -> None:
@@ -167,6 +177,26 @@ def test_a_machine_that_can_go_nowhere_else_waits_until_the_fetch_succeeds(clust
     fail_the_fetch_once(cluster)
     cluster.settle()
     assert _cdrom(cluster.pods()[0])
+
+
+def test_a_disk_that_was_never_used_follows_the_iso_to_a_host_that_can_have_it() -> None:
+    made = Cluster()
+    golden = a_pool("golden", golden=True)
+    golden["spec"]["hostSelector"]["matchLabels"] = {"kubernetes.io/hostname": "node-2"}
+    made.server.put(r.STORAGE_POOL, golden)
+    made.server.put(r.STORAGE_POOL, a_pool("std"))
+    made.server.put(r.TEMPLATE, an_iso())
+    made.settle()
+    made.server.edit(r.NODE, "node-2", spec={"unschedulable": True})
+    made.server.put(r.VIRTUAL_MACHINE, a_machine("vm-0", template=""))
+    until(made, lambda: [v for v in made.server.all(r.VOLUME) if v["spec"].get("storageID")])
+    assert made.server.all(r.VOLUME)[0]["spec"]["placement"]["host"] == "node-1"
+    made.server.edit(r.NODE, "node-2", spec={"unschedulable": False})
+    edit(made, iso=inserted("tools"))
+    made.settle()
+    assert [p["spec"]["nodeName"] for p in made.pods()] == ["node-2"]
+    assert len(made.disks.volumes) == 1, "the first disk was discarded"
+    made.rest()
 
 
 @pytest.mark.parametrize("scope", ["disk", "iso"])
