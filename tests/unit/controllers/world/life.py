@@ -291,6 +291,7 @@ class Life:
             return
         status, source = template["status"], template["spec"]["source"]
         used = {v.get("status", {}).get("parent") for v in self.cluster.server.all(r.VOLUME)}
+        used |= {iso_of(m).get("parent") for m in self.cluster.server.all(r.VIRTUAL_MACHINE)}
         copies = [
             p
             for p in self.cluster.server.all(r.PARENT)
