@@ -38,7 +38,11 @@ class Checkpoints:
     ) -> None:
         self._ended = True
         self._wake.set()
-        self._thread.join()
+        try:
+            self._thread.join()
+        except BaseException:
+            self._thread.join()  # as for a pipeline's threads: the descriptor is closed after this
+            raise
 
     def written(self, offset: int) -> None:
         """The file has the bytes up to here. From any one thread."""

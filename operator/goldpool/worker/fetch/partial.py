@@ -124,6 +124,7 @@ class Partial:
         if into is not None:
             into.digests, into.received, into.resumed = digests, self.received, self.resumed
             into.from_zero = False
+            os.fdatasync(into.fd)
             into.save(self.received)
 
     @contextlib.contextmanager

@@ -66,12 +66,14 @@ class Pipeline:
 
     def stop(self) -> None:
         """The same without raising, for the way out; a second time it does nothing."""
-        if self._threads:
-            self._push()
-            self._first.put(None)
-            for thread in self._threads:
-                thread.join()
-            self._threads = []
+        if not self._threads:
+            return
+        try:
+            self._end()
+        except BaseException:
+            # A signal's, which comes once. The threads must not outlive the file: its descriptor may be another one's.
+            self._end()
+            raise
 
     def fail(self, error: BaseException) -> None:
         """From any thread: the pipeline's user hears of it at its next call, and the stages see no more bytes."""
@@ -81,6 +83,13 @@ class Pipeline:
     @property
     def ended_well(self) -> bool:
         return self._error is None and not self._threads
+
+    def _end(self) -> None:
+        self._push()
+        self._first.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._threads = []
 
     def _push(self) -> None:
         current, used, self._current, self._used = self._current, self._used, None, 0

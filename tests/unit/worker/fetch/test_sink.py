@@ -2,10 +2,14 @@
 
 import hashlib
 import os
+import signal
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from hypothesis import given, settings
@@ -134,6 +138,48 @@ def test_a_slow_stage_holds_the_source_back() -> None:
     go.set()
     filler.join(30)
     pipeline.drain()
+
+
+class _Interrupted(BaseException):
+    pass
+
+
+def test_no_thread_outlives_its_pipeline_even_if_a_signal_comes_while_it_ends() -> None:
+    """What it wrote then would go to whatever has the descriptor's number by that time."""
+    go, before = threading.Event(), threading.active_count()
+
+    def interrupt(*_: object) -> None:
+        threading.Timer(0.3, go.set).start()
+        raise _Interrupted
+
+    def wait(_: memoryview) -> None:
+        go.wait()
+
+    previous = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        pipeline = Pipeline((wait, lambda _: None))
+        pipeline.filled(len(pipeline.space()))
+        threading.Thread(target=_signal_when_joining, args=(threading.get_ident(),)).start()
+        with pytest.raises(_Interrupted):
+            pipeline.stop()
+        assert go.is_set()
+        assert pipeline.ended_well
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+    while threading.active_count() > before:  # the timer's
+        time.sleep(0.01)
+
+
+def _signal_when_joining(main: int) -> None:
+    """Once the main thread waits for another one to end."""
+    while True:
+        frame: FrameType | None = sys._current_frames()[main]
+        while frame is not None and frame.f_code.co_name != "join":
+            frame = frame.f_back
+        if frame is not None:
+            signal.pthread_kill(main, signal.SIGUSR1)
+            return
+        time.sleep(0.01)
 
 
 def test_a_body_that_was_left_in_the_middle_counts_up_to_there(tmp_path: Path) -> None:
