@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldpool.contracts.operations import BATCH_ENV, Batch, Fetch, Operation, ProbeSource
@@ -155,6 +155,7 @@ def expanded(value: str) -> str:
     return re.sub(r"\$(\$|\(([^)]*)\))", lambda match: "$" if match[1] == "$" else match[0], value)
 
 
+@settings(deadline=None)
 @given(st.text('$()AB/\\"é', max_size=30))
 def test_the_kubelet_cannot_change_a_batch(text: str) -> None:
     request = a_request(a_fetch(url=f"https://mirror.example/{text}"))
