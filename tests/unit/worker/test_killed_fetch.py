@@ -85,7 +85,7 @@ BIG = a_raw_disk(96 * MIB)
 def test_the_fetch_after_a_killed_one_goes_on_where_it_ended(
     pool: Pool, server: Server, tmp_path: Path, with_: signal.Signals
 ) -> None:
-    """What a kill without a warning may cost is what was not durable yet: here the last of 64 MiB."""
+    """A kill may cost what was not durable yet, and nothing else."""
     gate = web.Gate()
     body = web.Body(BIG, etag='"v1"')
     operation = a_fetch(server.answer("/d", replace(body, gate=gate, gate_at=64 * MIB)))
@@ -93,12 +93,14 @@ def test_the_fetch_after_a_killed_one_goes_on_where_it_ended(
     process = worker(pool, operation, log)
     assert gate.reached.wait(60)
     _wait_for(lambda: _recorded(pool) > 32 * MIB)
+    before = _recorded(pool)
     process.send_signal(with_)
     process.communicate(timeout=60)
     assert list((pool.path / "templates").iterdir()) == []
     kept = _recorded(pool)
-    if with_ == signal.SIGTERM:
-        assert kept == 64 * MIB  # there was time to make all of it durable
+    assert (
+        before <= kept <= 64 * MIB
+    )  # the server sent so much; how much of it had arrived, only the worker knew
     server.answer("/d", body)
     again = worker(pool, operation, log)
     again.communicate(timeout=120)

@@ -302,7 +302,10 @@ class Life:
             assert not earlier or copy["metadata"]["name"] in used, "an earlier revision's copy of nobody"
         served = self.cluster.disks.revision_of(source["url"])
         if status.get("revision") and source["refreshPolicy"] == "Refetch" and "checkInterval" in source:
-            there = any(p["status"]["state"] == "Ready" for p in copies)
+            # A copy whose deletion was asked for keeps no place for the next one: that comes with the next disk.
+            there = any(
+                p["status"]["state"] == "Ready" and "deletionTimestamp" not in p["metadata"] for p in copies
+            )
             assert status["revision"] == served or not there, "new disks take what is served no more"
 
     def _can_run(self, machine: Obj) -> bool:
