@@ -11,6 +11,8 @@ from pathlib import Path
 
 COMMAND = str(Path(sys.executable).with_name("kubectl-goldpool"))
 DEADLINE_SECONDS = 120
+_INTERRUPTIBLE = ("env", "--default-signal=INT")
+"""Tests that run in the background of a shell hand down that Ctrl-C is ignored."""
 
 
 def goldpool(
@@ -30,8 +32,9 @@ def goldpool(
 def begun(*words: str) -> subprocess.Popen[str]:
     """Started, and left running."""
     return subprocess.Popen(
-        [COMMAND, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+        [*_INTERRUPTIBLE, COMMAND, *words],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
 
 
 class Terminal:
@@ -41,7 +44,7 @@ class Terminal:
         self._screen = b""
         self._pid, self._fd = pty.fork()
         if self._pid == 0:
-            os.execv(COMMAND, [COMMAND, *words])
+            os.execvp(_INTERRUPTIBLE[0], [*_INTERRUPTIBLE, COMMAND, *words])
 
     def press(self, keys: str) -> None:
         os.write(self._fd, keys.encode())

@@ -20,7 +20,7 @@ class Image:
     pause: float = 0.0
     """Seconds for each 64 KiB."""
     refuses: Callable[[str], bool] = field(default=lambda _node: False)
-    """Whether this node is answered with 503."""
+    """Whether this node's fetch is answered with 503; who only asks what is served is told."""
     begun: threading.Event = field(default_factory=threading.Event)
     """Set when an answer to a fetch was begun."""
 
@@ -40,10 +40,10 @@ class Images(Server):
         """The URL at which the image is served from now on."""
 
         def answer(exchange: Exchange) -> None:
-            if image.refuses(self.nodes.of_address(exchange.request_seen.client)):
-                status(503)(exchange)
-                return
             if not _only_looks(exchange.request_seen):
+                if image.refuses(self.nodes.of_address(exchange.request_seen.client)):
+                    status(503)(exchange)
+                    return
                 image.begun.set()
             rate = (64 << 10) / image.pause if image.pause else None
             Body(image.content, bytes_per_second=rate)(exchange)

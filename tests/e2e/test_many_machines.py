@@ -38,6 +38,7 @@ def test_twenty_machines_at_once_download_once_per_location(site: Site, boot: Im
                     "pool": golden,
                     "wanted": 0,
                     "ready": len(hosts),
+                    "superseded": 0,
                     "fetching": 0,
                     "failed": 0,
                     "children": len(NAMES),
