@@ -24,6 +24,10 @@ class Image:
     begun: threading.Event = field(default_factory=threading.Event)
     """Set when an answer to a fetch was begun."""
 
+    def rate(self) -> float | None:
+        """Bytes a second, at this moment."""
+        return (64 << 10) / self.pause if self.pause else None
+
     @property
     def checksum(self) -> str:
         return f"sha256:{hashlib.sha256(self.content).hexdigest()}"
@@ -45,8 +49,7 @@ class Images(Server):
                     status(503)(exchange)
                     return
                 image.begun.set()
-            rate = (64 << 10) / image.pause if image.pause else None
-            Body(image.content, bytes_per_second=rate)(exchange)
+            Body(image.content, bytes_per_second=image.rate)(exchange)
 
         return self.answer(path, answer)
 

@@ -200,8 +200,8 @@ class Body:
     """At this offset nothing more comes, for as long as the test lasts."""
     gate: Gate | None = None
     gate_at: int = 0
-    bytes_per_second: float | None = None
-    """Dripped in pieces of a tenth of a second."""
+    bytes_per_second: float | Callable[[], float | None] | None = None
+    """Dripped in pieces of a tenth of a second; a function is asked before each."""
     announced: int | None = None
     """Content-Length in place of the true one."""
     content_range: str | None = None
@@ -259,9 +259,10 @@ class Body:
                 break
             if place == self.cut_at or exchange.server.released.is_set():
                 return
-            piece = self.content[place : self._stop(place, end)]
-            if self.bytes_per_second is not None:
-                time.sleep(len(piece) / self.bytes_per_second)
+            rate = self.bytes_per_second() if callable(self.bytes_per_second) else self.bytes_per_second
+            piece = self.content[place : self._stop(place, end, rate)]
+            if rate is not None:
+                time.sleep(len(piece) / rate)
             framed = b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece
             exchange.send(framed, len(piece))
             place += len(piece)
@@ -269,9 +270,9 @@ class Body:
             exchange.send(b"0\r\n\r\n", 0)
         exchange.request_seen.whole = True
 
-    def _stop(self, place: int, end: int) -> int:
+    def _stop(self, place: int, end: int, rate: float | None) -> int:
         """Where the next piece ends: nowhere beyond a place at which something is to happen."""
-        piece = _PIECE if self.bytes_per_second is None else max(1, int(self.bytes_per_second / 10))
+        piece = _PIECE if rate is None else max(1, int(rate / 10))
         marks = (self.cut_at, self.stall_at, self.gate_at if self.gate is not None else None)
         return min([place + piece, end, *(mark for mark in marks if mark is not None and mark > place)])
 
