@@ -21,7 +21,7 @@ from goldpool.worker.fetch import nfs
 from goldpool.worker.fetch.answers import Answers
 from goldpool.worker.fetch.connection import Connections, seconds_left, spoken
 from goldpool.worker.fetch.decompress import Compression, Decoder, Limits, recognised
-from goldpool.worker.fetch.metalink import DOCUMENT_LIMIT, Metalink, MetalinkInvalid, in_order, parse
+from goldpool.worker.fetch.listing import Listing, listed
 from goldpool.worker.fetch.nfs_urls import is_nfs
 from goldpool.worker.fetch.policy import MirrorFailed, origin, refusal
 from goldpool.worker.gate.detection import detected, wrong_format
@@ -56,18 +56,19 @@ def probe_source(operation: ProbeSource, deadline: float) -> Findings:
     ``deadline`` is of ``time.monotonic``.
     """
     source = operation.source
-    urls, said = source.urls, None
+    listing = Listing(source.urls)
     if source.metalink:
+        url = source.urls[0]
         try:
-            said = _document(operation, deadline)
+            with Connections(operation.policy, source) as connections:
+                listing = listed(url, source, connections, deadline)
         except MirrorFailed as failed:
-            failure = OperationFailed(failed.reason, f"{origin(urls[0])}: {failed.message}")
-            return Findings((_result(urls[0], failed),), failure=failure)
-        urls = tuple(link.url for link in in_order(said.links, source.location))
-    urls = urls[:MIRRORS_ASKED]
+            failure = OperationFailed(failed.reason, f"{origin(url)}: {failed.message}")
+            return Findings((_result(url, failed),), failure=failure)
+    urls = listing.mirrors[:MIRRORS_ASKED]
     # Side by side: one that does not answer must not use up the time of those behind it.
     with ThreadPoolExecutor(max_workers=max(1, len(urls))) as pool:
-        answers = [*pool.map(lambda url: _ask(url, operation, said, deadline), urls)]
+        answers = [*pool.map(lambda url: _ask(url, operation, listing, deadline), urls)]
     results = tuple(_result(url, answer) for url, answer in zip(urls, answers, strict=True))
     good = [answer for answer in answers if isinstance(answer, Probed)]
     if not good:
@@ -86,35 +87,16 @@ def _result(url: str, answer: Probed | MirrorFailed) -> MirrorResult:
     return MirrorResult(mirror=mirror)
 
 
-def _ask(url: str, operation: ProbeSource, said: Metalink | None, deadline: float) -> Probed | MirrorFailed:
+def _ask(url: str, operation: ProbeSource, listing: Listing, deadline: float) -> Probed | MirrorFailed:
     try:
         found = _asked(url, operation.source, operation.policy, deadline)
-        probed = _understood(url, found, operation.format, operation.policy)
-        return probed if said is None else _as_said(probed, said)
+        return _as_said(_understood(url, found, operation.format, operation.policy), listing)
     except MirrorFailed as failed:
         return failed
 
 
-# --- the metalink's document
-
-
-def _document(operation: ProbeSource, deadline: float) -> Metalink:
-    url = operation.source.urls[0]
-    with Connections(operation.policy, operation.source) as connections:
-        response = connections.open(url, deadline=deadline)
-        try:
-            _accept(response, {200})
-            data = _first(response, DOCUMENT_LIMIT + 1, operation.policy, deadline)
-        finally:
-            response.close()
-    try:
-        return parse(data, operation.source.file)
-    except MetalinkInvalid as invalid:
-        raise MirrorFailed(FailureReason.METALINK_INVALID, invalid.message) from invalid
-
-
-def _as_said(probed: Probed, said: Metalink) -> Probed:
-    """What the document says holds where a server says nothing; where it says otherwise, it is another file."""
+def _as_said(probed: Probed, said: Listing) -> Probed:
+    """What a metalink says holds where a server says nothing; where it says otherwise, it is another file."""
     if said.size is not None and probed.size is not None and said.size != probed.size:
         message = f"it has {probed.size} bytes, the metalink says {said.size}"
         raise MirrorFailed(FailureReason.SIZE_MISMATCH, message)
