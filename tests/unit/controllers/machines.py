@@ -13,9 +13,11 @@ from goldpool.controllers.naming import FIRST_USE_ANNOTATION
 from goldpool.controllers.virtualmachine.observed import DiskView, Limits, Observed, PodSettings
 from goldpool.dispatch.mounts import LocationMount
 from goldpool.kube.port import Obj
+from goldpool.planning.placement import DiskPlacement, Placement, Rejection, RejectionReason, Unplaceable
 from tests.unit.controllers.builders import (
     DATA,
     NOW,
+    a_condition,
     a_golden_pool,
     a_lease,
     a_location,
@@ -122,3 +124,30 @@ def running(pod: Obj) -> Obj:
     """A machine whose status an earlier pass wrote about this very pod."""
     ref = {"namespace": DATA, "name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]}
     return {"podRef": ref, "startTime": ago(600)}
+
+
+BY_REF = {"rootVolume": {"volumeRef": {"name": "web-1-root"}}}
+PLACED = Placement(
+    (DiskPlacement("root", "std-a.node-1", "std-a", "node-1", "golden-ssd.node-1", "golden-ssd"),),
+    ("node-1",),
+)
+NOWHERE = Unplaceable((Rejection("std-a.node-1", RejectionReason.USED_LIMIT, "91 % used"),))
+
+
+def a_stalled(reason: str = "VolumeFailed", message: str = "no") -> list[Obj]:
+    return [
+        a_condition(status="False", reason=reason, message=message),
+        a_condition("Stalled", reason=reason, message=message),
+    ]
+
+
+def with_root(root: Obj | None, machine: Obj | None = None, **changes: Any) -> Any:
+    return observed(machine, a_disk(root), **changes)
+
+
+def failed(
+    failure: str = "IOError", machine: Obj | None = None, *, stalled: bool = False, **more: Any
+) -> Obj:
+    at = {"storageID": "v-aaaaaaaa", "location": "std-a.node-1", "parentLocation": "golden-ssd.node-1"}
+    told = a_stalled(failure) if stalled else [a_condition(status="False", reason=failure, message="no")]
+    return a_root_of(machine or a_machine(), status=at | {"failure": failure, "conditions": told}, **more)

@@ -4,21 +4,16 @@ from typing import Any
 
 import pytest
 
-from goldpool.api.parent import Parent
 from goldpool.api.references import Blocker
-from goldpool.api.template import Template
-from goldpool.contracts.operations import FetchPolicy
 from goldpool.controllers.naming import FINALIZER, LABEL_TEMPLATE_UID, RETRY_ANNOTATION, source_hash
 from goldpool.controllers.template import Observed, Wanted, plan
 from goldpool.engine.plan import Create, Record, RemoveFinalizer
 from goldpool.kube.port import Obj
 from goldpool.planning.references import Users
 from tests.unit.controllers.builders import (
-    NOW,
     OTHER_REVISION,
     REVISION,
     SOURCE_HASH,
-    a_condition,
     a_parent,
     a_pinned_template,
     a_template,
@@ -35,42 +30,7 @@ from tests.unit.controllers.reading import (
     only,
     reason,
 )
-
-NOBODY = Users((), 0)
-
-
-def wanted(host: str = "node-1", pool: str = "golden-ssd", *, prepared: bool = True) -> Wanted:
-    return Wanted(f"{pool}.{host}", pool, host, prepared)
-
-
-def observed(template: Obj | None = None, *, parents: tuple[Obj, ...] = (), **changes: Any) -> Observed:
-    raw = template or a_template()
-    want = changes.setdefault("wanted", (wanted(),))
-    defaults: dict[str, Any] = {
-        "users": NOBODY,
-        "children": {},
-        "tokens": tuple(f"token{n}" for n in range(len(want) + 2)),
-        "places": want,
-        "probe": None,
-        "probe_id": "probe-source/1",
-        "asker": None,
-        "policy": FetchPolicy(),
-        "base_seconds": 5.0,
-        "cap_seconds": 600.0,
-        "now": NOW,
-    }
-    copies = tuple(Parent.read(p) for p in parents)
-    return Observed(raw=raw, template=Template.read(raw), parents=copies, **(defaults | changes))
-
-
-def a_failed(permanent: bool = False, **more: Any) -> Obj:
-    told = [a_condition(status="False", reason="FetchFailed", message="404 from the mirror")]
-    status = {"state": "Failed", "failure": "SourceRefused", "permanent": permanent, "conditions": told}
-    return a_parent(status=status, **more)
-
-
-def a_fetching(**more: Any) -> Obj:
-    return a_parent(status={"state": "Fetching"}, **more)
+from tests.unit.controllers.templates import a_failed, a_fetching, observed, wanted
 
 
 def test_the_finalizer_comes_before_the_first_copy() -> None:

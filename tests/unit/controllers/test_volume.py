@@ -1,6 +1,5 @@
 """How a Volume is bound and its disk made."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,15 +7,12 @@ import pytest
 from goldpool.api.parent import Parent
 from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.template import Template
-from goldpool.api.volume import DISCARDS_KEPT
-from goldpool.contracts.operations import Adopted, DeleteVolume, FailureReason
 from goldpool.controllers.landscape import Bind
 from goldpool.controllers.volume import plan
-from goldpool.dispatch.outcome import Failed, Pending, Running, Succeeded
+from goldpool.dispatch.outcome import Pending, Running, Succeeded
 from goldpool.dispatch.request import Ask
-from goldpool.engine.plan import Patch, Record
+from goldpool.engine.plan import Record
 from goldpool.kube.port import Obj
-from goldpool.planning.placement import DiskPlacement, Rejection, RejectionReason, Unplaceable
 from tests.unit.controllers.builders import (
     GIB,
     OTHER_REVISION,
@@ -42,14 +38,7 @@ from tests.unit.controllers.reading import (
     reason,
     settled,
 )
-from tests.unit.controllers.volumes import a_place, observed
-
-HERE = {"storageID": "v-aaaaaaaa", "location": "std-a.node-1", "parentLocation": "golden-ssd.node-1"}
-NAMED = HERE | {"parent": "debian-12-aaaaaaaa", "revision": REVISION}
-DIRECT = DiskPlacement("root", "std-a.node-1", "std-a", "node-1", "golden-ssd.node-1", "golden-ssd")
-FULL = Failed(FailureReason.POOL_FULL, "no room on /srv/std-a", permanent=False)
-TAKEN = Failed(FailureReason.VOLUME_CONFLICT, "the name is taken", permanent=True)
-NOWHERE = Unplaceable((Rejection("std-a.node-1", RejectionReason.USED_LIMIT, "91 % used"),))
+from tests.unit.controllers.volumes import DIRECT, FULL, HERE, NAMED, NOWHERE, TAKEN, a_place, observed
 
 
 def test_the_finalizer_comes_before_everything_else() -> None:
@@ -106,169 +95,6 @@ def test_without_its_template_a_volume_is_not_bound() -> None:
 def test_a_wish_that_nothing_fits_is_explained() -> None:
     found = plan(observed(a_volume(bound=False), direct=NOWHERE))
     assert (found.effects, reason(found), message(found)) == ((), "NotPlaceable", NOWHERE.sentence())
-
-
-def restored(uid: str | None = "uid-of-the-object-that-was-backed-up", **more: Any) -> Obj:
-    placement = {"pool": "std-a", "host": "node-1", "parentPool": "golden-ssd", "volumeUID": uid}
-    return a_volume(spec={"placement": placement}, **more)
-
-
-@pytest.mark.parametrize("uid", [None, "uid-of-the-object-that-was-backed-up"])
-def test_a_restored_object_asks_for_its_disk_and_makes_none(uid: str | None) -> None:
-    adoption = asked(plan(observed(restored(uid), candidates=[a_parent()])))
-    assert (adoption.kind, adoption.storage_id, adoption.owner.uid) == (
-        "Adopt",
-        "v-aaaaaaaa",
-        "uid-web-1-root",
-    )
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"rivals": ("Volume team-a/other",)}, "VolumeRestored"),
-        ({"place": None}, "VolumeRestored"),
-        ({"adoption": TAKEN}, "VolumeRestored"),
-        ({"adoption": Failed(FailureReason.VOLUME_MISSING, "not here", permanent=False)}, "VolumeLost"),
-    ],
-)
-def test_it_touches_nothing_while_somebody_else_has_the_disk_or_nobody(changes: Any, expected: str) -> None:
-    found = plan(observed(restored(), **changes))
-    assert (found.effects, reason(found), is_stalled(found)) == ((), expected, True)
-    assert found.again_after is not None
-
-
-def test_what_it_took_over_is_recorded_before_it_is_bound() -> None:
-    found = Adopted(index=0, virtual_bytes=2 * GIB, parent="debian-12-gone", revision=REVISION)
-    first = plan(observed(restored(), adoption=Succeeded(adopted=found)))
-    assert (field(first, "adoptedUID"), field(first, "revision")) == ("uid-web-1-root", REVISION)
-    assert (field(first, "createdTime"), field(first, "parent"), settled(first)) == (None, None, [])
-    assert effects_of(first, Patch) == []
-    assert first.status is not None
-    then = plan(observed(restored(status=first.status), adoption=Succeeded(adopted=found)))
-    assert only(then, Patch).patch == {"spec": {"placement": {"volumeUID": "uid-web-1-root"}}}
-    assert settled(then) == ["adopt/v-aaaaaaaa/uid-web-1-root"]
-
-
-ADOPTED = HERE | {"adoptedUID": "uid-web-1-root", "revision": REVISION}
-
-
-def test_an_adopted_child_takes_any_copy_of_its_revision_named_first_and_read_afresh() -> None:
-    copy = a_parent("debian-12-bbbbbbbb")
-    waiting = plan(observed(a_volume(status=ADOPTED)))
-    assert (effects_of(waiting, Ask), reason(waiting)) == ([], "WaitingForParent")
-    named = plan(observed(a_volume(status=ADOPTED), candidates=[copy]))
-    assert (named.effects, field(named, "parent"), field(named, "createdTime")) == (
-        (),
-        "debian-12-bbbbbbbb",
-        None,
-    )
-    over = a_volume(status=ADOPTED | {"parent": "debian-12-bbbbbbbb"})
-    done = plan(observed(over, candidates=[copy], fresh=copy))
-    assert (effects_of(done, Ask), field(done, "createdTime"), is_ready(done)) == ([], ago(0), True)
-    gone = plan(observed(over, candidates=[copy]))
-    assert (field(gone, "parent"), field(gone, "revision"), field(gone, "createdTime")) == (
-        None,
-        REVISION,
-        None,
-    )
-
-
-def test_an_adopted_empty_disk_needs_no_copy() -> None:
-    status = {"storageID": "v-aaaaaaaa", "location": "std-a.node-1", "adoptedUID": "uid-web-1-data"}
-    found = plan(observed(a_blank_volume(status=status)))
-    assert (found.effects, field(found, "createdTime"), is_ready(found)) == ((), ago(0), True)
-
-
-def test_an_adopted_child_is_not_laid_over_another_revision() -> None:
-    status = ADOPTED | {"revision": OTHER_REVISION}
-    found = plan(observed(a_volume(status=status), candidates=[a_parent()]))
-    assert (found.effects, reason(found), is_stalled(found)) == ((), "RevisionMismatch", True)
-
-
-def test_bound_anew_it_starts_over_and_discards_the_old_disk() -> None:
-    old = a_volume(made=True, spec={"storageID": "v-bbbbbbbb"}, status={"failure": "IOError", "attempts": 3})
-    found = plan(observed(old))
-    assert found.effects == ()
-    assert field(found, "storageID") == "v-bbbbbbbb"
-    assert field(found, "discards") == [OLD]
-    for forgotten in ("createdTime", "parent", "revision", "failure", "attempts", "location"):
-        assert field(found, forgotten) is None
-    assert found.again_after == 0
-
-
-OLD = {"location": "std-a.node-1", "storageID": "v-aaaaaaaa"}
-OLDER = [{"location": f"std-{x}.node-1", "storageID": f"v-old0000{x}"} for x in "bc"]
-
-
-def test_each_of_several_old_disks_is_remembered() -> None:
-    again = a_volume(made=True, spec={"storageID": "v-dddddddd"}, status={"discards": OLDER})
-    found = plan(observed(again))
-    assert field(found, "discards") == [*OLDER, OLD]
-    assert {a.request.id for a in effects_of(found, Ask)} == {
-        "delete-volume/v-old0000b",
-        "delete-volume/v-old0000c",
-    }
-
-
-def test_it_is_not_bound_anew_while_there_is_no_room_to_remember_one_more() -> None:
-    full = [{"location": "std-b.node-1", "storageID": f"v-old{n:05}"} for n in range(DISCARDS_KEPT)]
-    o = observed(a_volume(made=True, spec={"storageID": "v-dddddddd"}, status={"discards": full}))
-    found = plan(o)
-    assert (field(found, "discards"), field(found, "storageID")) == (full, "v-aaaaaaaa")
-    first, *rest = o.discards
-    room = plan(replace(o, discards=(replace(first, outcome=Succeeded()), *rest)))
-    assert field(room, "discards") == [*full[1:], OLD]
-
-
-def discarding(**more: Any) -> Obj:
-    return a_volume(made=True, status={"discards": OLDER} | more)
-
-
-@pytest.mark.parametrize("volume", [discarding(), a_blank_volume(status=HERE | {"discards": OLDER})])
-def test_the_old_disks_go_while_the_new_one_is_made_and_used(volume: Obj) -> None:
-    removals = {a.request.operation for a in effects_of(plan(observed(volume)), Ask)}
-    found = {(x.storage_id, x.location) for x in removals if isinstance(x, DeleteVolume)}
-    assert found == {("v-old0000b", "std-b.node-1"), ("v-old0000c", "std-c.node-1")}
-
-
-@pytest.mark.parametrize(
-    ("outcome", "forgotten"),
-    [(Succeeded(), True), (FULL, False), (TAKEN, False), (Pending(), False), (None, False)],
-)
-def test_an_old_disk_is_forgotten_once_it_is_removed_and_not_before(outcome: Any, forgotten: bool) -> None:
-    o = observed(discarding())
-    first, second = o.discards
-    found = plan(replace(o, discards=(replace(first, outcome=outcome), second)))
-    assert field(found, "discards") == (OLDER[1:] if forgotten else OLDER)
-    ended = isinstance(outcome, Succeeded | Failed)
-    assert settled(found) == (["delete-volume/v-old0000b"] if ended else [])
-    assert (found.again_after is not None) == isinstance(outcome, Failed)
-
-
-@pytest.mark.parametrize("changes", [{"place": None}, {"place": a_place("std-b", node_known=False)}])
-def test_what_a_vanished_place_keeps_is_forgotten(changes: Any) -> None:
-    o = observed(discarding())
-    found = plan(replace(o, discards=(replace(o.discards[0], **changes), o.discards[1])))
-    assert field(found, "discards") == OLDER[1:]
-
-
-def test_a_host_that_is_away_keeps_the_old_disk_on_the_list() -> None:
-    o = observed(discarding())
-    away = replace(o.discards[0], place=a_place("std-b", host=None))
-    found = plan(replace(o, discards=(away, o.discards[1])))
-    assert field(found, "discards") == OLDER
-    assert [a.request.id for a in effects_of(found, Ask)] == ["delete-volume/v-old0000c"]
-    assert found.again_after is not None
-
-
-def test_a_permanent_failure_asks_for_the_removal_of_an_old_disk_once() -> None:
-    """Its status stays as it is, but for what was removed."""
-    failed = a_blank_volume(status=HERE | {"failure": "VolumeConflict", "discards": OLDER})
-    o = observed(failed)
-    done = tuple(replace(each, outcome=Succeeded()) for each in o.discards)
-    found = plan(replace(o, discards=done))
-    assert (found.effects, field(found, "discards")) == ((), [])
 
 
 # -- the parent

@@ -8,14 +8,17 @@ from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import StoragePool
 from goldpool.api.template import Template
 from goldpool.api.volume import Discarded, Volume
+from goldpool.contracts.operations import FailureReason
 from goldpool.controllers.backing import mount_of
 from goldpool.controllers.volume import Observed
 from goldpool.controllers.volume.observed import Discard, Place
-from goldpool.dispatch.outcome import Outcome
+from goldpool.dispatch.outcome import Failed, Outcome
 from goldpool.kube.port import Obj
+from goldpool.planning.placement import DiskPlacement, Rejection, RejectionReason, Unplaceable
 from tests.unit.controllers.builders import (
     NODE,
     NOW,
+    REVISION,
     a_location,
     a_pinned_template,
     a_pool,
@@ -70,3 +73,11 @@ def observed(
         "now": NOW,
     }
     return Observed(raw=raw, volume=read, **(defaults | changes))
+
+
+HERE = {"storageID": "v-aaaaaaaa", "location": "std-a.node-1", "parentLocation": "golden-ssd.node-1"}
+NAMED = HERE | {"parent": "debian-12-aaaaaaaa", "revision": REVISION}
+DIRECT = DiskPlacement("root", "std-a.node-1", "std-a", "node-1", "golden-ssd.node-1", "golden-ssd")
+FULL = Failed(FailureReason.POOL_FULL, "no room on /srv/std-a", permanent=False)
+TAKEN = Failed(FailureReason.VOLUME_CONFLICT, "the name is taken", permanent=True)
+NOWHERE = Unplaceable((Rejection("std-a.node-1", RejectionReason.USED_LIMIT, "91 % used"),))
