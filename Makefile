@@ -63,10 +63,10 @@ unit: venv packages ## Run the unit tests (real qemu-img, files, a loopback HTTP
 	$(PYTEST) -n auto tests/unit
 
 cluster: venv ## Run the tests that need an API server; wants `make cluster-up chart`
-	@$(WITH_CLUSTER); $(PYTEST_SHARED) tests/cluster
+	@$(WITH_CLUSTER); $(PYTEST_SHARED) --tb=short tests/cluster
 
 e2e: venv packages ## Run the tests that boot machines; wants `make cluster-up chart`
-	@$(WITH_CLUSTER); $(PYTEST_SHARED) $(SIDE_BY_SIDE) tests/e2e
+	@$(WITH_CLUSTER); $(PYTEST_SHARED) --tb=short $(SIDE_BY_SIDE) tests/e2e
 
 .PHONY: upgrade-test bench bench-fetch bench-check
 upgrade-test: venv packages chart ## Upgrade from the version before this one and go back, machines running; FROM=COMMIT; wants `make cluster-up`

@@ -10,6 +10,8 @@ from hack.cluster.machine import Machine, write_if_changed
 from hack.cluster.processes import end
 
 NAMES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+_READY_SECONDS = 240
+"""It takes five, and minutes where a build fills all cores and disks."""
 _KUBECONFIGS = ("admin", "super-admin", "controller-manager", "scheduler")
 
 
@@ -62,9 +64,18 @@ def start(machine: Machine) -> None:
         machine.progress.done(f"started {', '.join(started)}")
     await_ready(machine)
     if started:
-        machine.kubectl(
-            "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifests.cluster_admins()
-        )
+        wait_until(lambda: _gives_admins_their_rights(machine), what="admin rights", timeout=_READY_SECONDS)
+
+
+def _gives_admins_their_rights(machine: Machine) -> bool:
+    """An API server that has just become ready may still refuse: what it authorizes with fills from watches."""
+    rights = manifests.cluster_admins()
+    try:
+        machine.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=rights)
+    except CommandFailedError as error:
+        machine.progress.done(f"admin rights, once more: {error}")
+        return False
+    return True
 
 
 def _end_strays(machine: Machine) -> None:
@@ -87,7 +98,7 @@ def await_ready(machine: Machine) -> None:
             return False
 
     try:
-        wait_until(ready, what="API server ready", timeout=60, interval=0.1)
+        wait_until(ready, what="API server ready", timeout=_READY_SECONDS, interval=0.1)
     except TimedOutError as error:
         raise RuntimeError(
             f"{error}; if the machine lost power, etcd's data may be damaged: run `down`, then `up`.\n"

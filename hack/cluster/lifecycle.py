@@ -130,7 +130,7 @@ def _await_service_account(machine: Machine) -> None:
             return True
         return False
 
-    wait_until(exists, what="default service account", timeout=30, interval=0.1)
+    wait_until(exists, what="default service account", timeout=120, interval=0.1)
 
 
 def _pids(machine: Machine) -> dict[str, int]:

@@ -79,7 +79,7 @@ def _start_holder(machine: Machine, node: config.Node) -> Identity:
             raise RuntimeError(f"{node.name} did not start: {machine.registry.tail(daemon(node, 'holder'))}")
         return Path(f"/proc/{holder.pid}/comm").read_text().strip() == "sleep"
 
-    wait_until(sleeps, what=f"{node.name}: mount namespace", timeout=10, interval=0.01)
+    wait_until(sleeps, what=f"{node.name}: mount namespace", timeout=60, interval=0.01)
     return holder
 
 
@@ -131,7 +131,7 @@ def _start_containerd(machine: Machine, node: config.Node, holder: Identity) -> 
             return True
         return False
 
-    wait_until(answers, what=f"{node.name}: containerd", timeout=30)
+    wait_until(answers, what=f"{node.name}: containerd", timeout=120)
 
 
 def _launch_inside(
@@ -193,7 +193,7 @@ def ask_ready(machine: Machine, since: datetime | None = None) -> set[str]:
     return ready_nodes(nodes, leases, since or datetime.now(UTC) - timedelta(seconds=10))
 
 
-def await_ready(machine: Machine, names: set[str], since: datetime | None, timeout: float = 90) -> None:
+def await_ready(machine: Machine, names: set[str], since: datetime | None, timeout: float = 300) -> None:
     def ready() -> bool:
         for name in names:
             kubelet = f"{name}.kubelet"

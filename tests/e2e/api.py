@@ -6,6 +6,8 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import kubernetes
+from urllib3 import Retry
+from urllib3.exceptions import HTTPError
 
 Obj = dict[str, Any]
 
@@ -31,6 +33,10 @@ _PREFIX: Final = {
     "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1",
 }
 
+_UNTIL_REACHABLE: Final = Retry(
+    total=None, connect=12, read=0, redirect=0, status=12, other=0, backoff_factor=0.25, backoff_max=8
+)
+
 
 class Refused(Exception):
     """The API server answered with an error; the message is its own."""
@@ -42,12 +48,15 @@ class Refused(Exception):
 
 
 class Api:
-    """Every call is one request; nothing is cached, nothing is tried again."""
+    """Every call is one request; nothing is cached. Only what the API server did not take, or said to ask again later, is
+    tried again, for about a minute."""
 
     def __init__(self) -> None:
-        client = kubernetes.config.new_client_from_config(os.environ["KUBECONFIG"])  # type: ignore[no-untyped-call]
-        self._host: str = client.configuration.host
-        self._pool = client.rest_client.pool_manager
+        configuration = kubernetes.client.Configuration()
+        kubernetes.config.load_kube_config(os.environ["KUBECONFIG"], client_configuration=configuration)  # type: ignore[no-untyped-call]
+        configuration.retries = _UNTIL_REACHABLE
+        self._host: str = configuration.host
+        self._pool = kubernetes.client.ApiClient(configuration).rest_client.pool_manager
 
     def get(self, kind: str, name: str, namespace: str = "") -> Obj | None:
         """None when there is none."""
@@ -88,6 +97,13 @@ class Api:
         path = _path(kind, namespace)
         while self._call("GET", f"{path}?{urlencode({**selected, 'limit': 1})}")["items"]:
             self._call("DELETE", f"{path}?{urlencode({**selected, 'limit': 500})}")
+
+    def answers(self) -> bool:
+        """Whether the API server can be reached and says that it is ready."""
+        try:
+            return bool(self._pool.request("GET", f"{self._host}/readyz", timeout=30).status == 200)
+        except HTTPError:
+            return False
 
     def log(self, pod: str, namespace: str = DATA_NAMESPACE) -> str:
         """What the pod's container wrote so far; empty while it has not started."""

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 COMMAND = str(Path(sys.executable).with_name("kubectl-goldpool"))
-DEADLINE_SECONDS = 120
+DEADLINE_SECONDS = 300
 _INTERRUPTIBLE = ("env", "--default-signal=INT")
 """Tests that run in the background of a shell hand down that Ctrl-C is ignored."""
 
@@ -22,7 +22,7 @@ def goldpool(
     environment = os.environ | ({"KUBECONFIG": str(kubeconfig)} if kubeconfig else {})
     done = subprocess.run(
         [COMMAND, *words],
-        input=stdin, capture_output=True, text=True, check=False, timeout=DEADLINE_SECONDS * 5, env=environment,
+        input=stdin, capture_output=True, text=True, check=False, timeout=DEADLINE_SECONDS * 2, env=environment,
     )  # fmt: skip
     assert done.returncode == status, f"{words} ended with {done.returncode}: {done.stdout}{done.stderr}"
     assert "Traceback" not in done.stderr

@@ -47,9 +47,10 @@ class JobLog:
 
     def _follow(self) -> None:
         while not self._ended.is_set():
-            response = self._api.watch("Job", DATA_NAMESPACE, self._version, 300)
-            with suppress(Exception):  # a watch that breaks goes on where it was
-                for line in response:
+            with suppress(
+                Exception
+            ):  # a watch that breaks goes on where it was, as soon as the API server is back
+                for line in self._api.watch("Job", DATA_NAMESPACE, self._version, 300):
                     if self._ended.is_set():
                         return
                     event = json.loads(line)

@@ -103,10 +103,18 @@ class Nodes:
         """Killed, and started again; returns when it is ready."""
         _cluster("restart-apiserver")
 
+    def repair(self) -> None:
+        """Starts whatever of the cluster has ended; the test's output says what."""
+        print("the cluster did not answer:", _cluster("up"))
+
     def pool(self, node: str, pool: str, to: str) -> None:
         _cluster("pool", node, pool, to)
 
 
-def _cluster(*arguments: str) -> None:
+def _cluster(*arguments: str) -> str:
+    """What it printed. Raises AssertionError with that when it fails."""
     command = [sys.executable, "-m", "hack.cluster", *arguments]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, f"{' '.join(arguments)}: {said}"
+    return said

@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from tests.e2e import tidy
 from tests.e2e.api import DATA_NAMESPACE, Api, Obj
@@ -14,6 +14,10 @@ from tests.e2e.operator_process import Operator, OperatorProcess
 from tests.e2e.server import Image, Images
 
 T = TypeVar("T")
+
+PATIENCE_SECONDS: Final = 300
+"""How long a test waits for what should come within seconds: only what never happens takes so long, also on a machine that
+is busy with other things."""
 
 
 class Site:
@@ -115,8 +119,8 @@ class Site:
 
     # --- waiting
 
-    def eventually(self, question: Callable[[], T], what: str, timeout: float = 90) -> T:
-        """The first true answer. The deadline is generous: only something that never happens reaches it."""
+    def eventually(self, question: Callable[[], T], what: str, timeout: float = PATIENCE_SECONDS) -> T:
+        """The first true answer."""
         end = time.monotonic() + timeout
         while True:
             answer = question()
@@ -126,28 +130,28 @@ class Site:
                 raise AssertionError(f"never happened: {what}")
             time.sleep(0.25)
 
-    def ready(self, kind: str, *names: str, timeout: float = 90) -> None:
+    def ready(self, kind: str, *names: str, timeout: float = PATIENCE_SECONDS) -> None:
         self.eventually(
             lambda: all(self.condition(kind, n).get("status") == "True" for n in names),
             f"{kind} {', '.join(names)} Ready",
             timeout,
         )
 
-    def running(self, *names: str, timeout: float = 120) -> None:
+    def running(self, *names: str, timeout: float = PATIENCE_SECONDS) -> None:
         def all_run() -> bool:
             machines = {m["metadata"]["name"]: m for m in self.api.every("VirtualMachine", self.namespace)}
             return all((machines[n].get("status") or {}).get("phase") == "Running" for n in names)
 
         self.eventually(all_run, f"{len(names)} machines Running", timeout)
 
-    def phase(self, machine: str, phase: str, timeout: float = 90) -> None:
+    def phase(self, machine: str, phase: str, timeout: float = PATIENCE_SECONDS) -> None:
         self.eventually(
             lambda: self.status("VirtualMachine", machine).get("phase") == phase,
             f"{machine} is {phase}",
             timeout,
         )
 
-    def reason(self, kind: str, name: str, reason: str, timeout: float = 90) -> str:
+    def reason(self, kind: str, name: str, reason: str, timeout: float = PATIENCE_SECONDS) -> str:
         """The message of the Ready condition once it has this reason."""
 
         def message() -> str | None:
@@ -158,7 +162,7 @@ class Site:
         assert answer is not None
         return answer
 
-    def gone(self, kind: str, *names: str, timeout: float = 90) -> None:
+    def gone(self, kind: str, *names: str, timeout: float = PATIENCE_SECONDS) -> None:
         namespace = self._namespace_of(kind)
         self.eventually(
             lambda: all(self.api.get(kind, n, namespace) is None for n in names),
@@ -166,7 +170,7 @@ class Site:
             timeout,
         )
 
-    def says(self, machine: str, text: str, timeout: float = 90) -> str:
+    def says(self, machine: str, text: str, timeout: float = PATIENCE_SECONDS) -> str:
         """The console, once the text is on it."""
         return self.eventually(
             lambda: console if text in (console := self.console(machine)) else "",
@@ -187,7 +191,7 @@ class Site:
         self.gone("Volume", *volumes, *self._names("Volume"))
         self.gone("Template", *self.templates)
         self.gone("StoragePool", *self.pools)
-        self.eventually(lambda: not tidy.left_of(self.traces), "nothing is left", timeout=120)
+        self.eventually(lambda: not tidy.left_of(self.traces), "nothing is left")
 
     def end(self) -> None:
         self.jobs.close()

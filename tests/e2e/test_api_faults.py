@@ -63,8 +63,8 @@ def come_and_go(site: Site, boot: Image, meanwhile: Callable[[], None]) -> None:
     meanwhile()
     site.machine("d", template=template)
     site.delete("VirtualMachine", "a")
-    site.gone("VirtualMachine", "a", timeout=300)
-    site.running("b", "c", "d", timeout=300)
+    site.gone("VirtualMachine", "a")
+    site.running("b", "c", "d")
     assert site.images.gets_of(f"/{template}") == {NODE: 1}
     site.close()
     for verb in VERBS:
@@ -78,7 +78,7 @@ def test_an_outage_of_the_api_server(site: Site, wired: Wired, boot: Image) -> N
             site.delete("VirtualMachine", "b")
             time.sleep(OUTAGE_SECONDS)
         template = site.templates[0]
-        site.gone("VirtualMachine", "b", timeout=300)
+        site.gone("VirtualMachine", "b")
         site.machine("b", template=template)
 
     come_and_go(site, boot, outage)
@@ -98,7 +98,7 @@ def test_every_watch_is_told_that_its_version_is_too_old(site: Site, wired: Wire
             site.delete("VirtualMachine", "c")
             wired.proxy.faults.expires = once
         site.eventually(lambda: len(told) >= 11, "each of the eleven watches was told")
-        site.gone("VirtualMachine", "c", timeout=300)
+        site.gone("VirtualMachine", "c")
         site.machine("c", template=site.templates[0])
 
     come_and_go(site, boot, expire)

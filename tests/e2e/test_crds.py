@@ -103,7 +103,7 @@ def test_a_crd_that_is_deleted_takes_no_byte_with_it(
     site.eventually(lambda: _served(api), "the kind is served again")
     api.create(backup)
     site.operator.start()
-    site.reason("Volume", "vm-root", "VolumeRestored", timeout=300)
+    site.reason("Volume", "vm-root", "VolumeRestored")
     assert site.nodes.names_in(NODE, STANDARD) == disks
     assert set(site.nodes.names_in(NODE, GOLDEN)) >= set(parents)
     still = site.pod_of("vm")

@@ -202,7 +202,7 @@ def test_a_pool_unmounted_in_the_middle_gets_nothing_under_its_mount_point(scene
         assert site.nodes.files(NODE, TEST_GOLDEN) == []
     finally:
         site.nodes.pool(NODE, GOLDEN_DISK, "mount")
-    site.ready("Template", halted.name, timeout=180)
+    site.ready("Template", halted.name)
     published(site, halted.name)
 
 
@@ -214,10 +214,10 @@ def test_a_link_that_goes_down_in_the_middle(scene: Scene) -> None:
     site.nodes.link(NODE, "down")
     try:
         halted.gate.opened.set()
-        site.reason("StoragePool", golden, "HostsNotReady", timeout=180)
+        site.reason("StoragePool", golden, "HostsNotReady")
         assert site.parents(halted.name)[0]["status"].get("revision") is None
     finally:
         site.nodes.link(NODE, "up")
     site.ready("StoragePool", golden)
-    site.ready("Template", halted.name, timeout=300)
+    site.ready("Template", halted.name)
     published(site, halted.name)

@@ -134,7 +134,7 @@ def test_killed_again_and_again_the_end_is_the_same(site: Site, boot: Image, see
         site.operator.kill()
         site.operator.start()
     site.gone("VirtualMachine", *names[:3])
-    site.running(*names[3:], timeout=180)
+    site.running(*names[3:])
     each_operation_once(site, golden, standard)
     hosts = {p["spec"]["host"] for p in site.parents(template)}
     asked = site.images.gets_of(f"/{template}")

@@ -13,7 +13,7 @@ def test_twenty_machines_at_once_download_once_per_location(site: Site, boot: Im
     template = site.template(boot)
     for name in NAMES:
         site.machine(name, template=template)
-    site.running(*NAMES, timeout=180)
+    site.running(*NAMES)
 
     machines = {name: site.status("VirtualMachine", name) for name in NAMES}
     hosts = Counter(status["host"] for status in machines.values())
