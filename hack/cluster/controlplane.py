@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 
 from hack.cluster import cgroups, config, manifests
 from hack.cluster.commands import CommandFailedError, TimedOutError, run, wait_until
@@ -12,6 +13,7 @@ from hack.cluster.processes import end
 NAMES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 _READY_SECONDS = 240
 """It takes five, and minutes where a build fills all cores and disks."""
+_TRIES = 5
 _KUBECONFIGS = ("admin", "super-admin", "controller-manager", "scheduler")
 
 
@@ -44,7 +46,39 @@ def user_kubeconfig(machine: Machine, user: str, *organisations: str) -> str:
 
 
 def start(machine: Machine) -> None:
-    """Starts what does not run, and returns when the API server says it is ready."""
+    """Starts what does not run, and returns when the API server says it is ready. What ends meanwhile is started again, as
+    a kubelet would; a component that ends _TRIES times raises RuntimeError with the end of its log."""
+    _end_strays(machine)
+    started: Counter[str] = Counter()
+
+    def ready() -> bool:
+        for name in _launch_missing(machine):
+            if started[name]:
+                machine.progress.done(f"{name} ended; the end of its log:\n{machine.registry.tail(name)}")
+            started[name] += 1
+            if started[name] > _TRIES:
+                raise RuntimeError(
+                    f"{name} does not stay; the end of its log:\n{machine.registry.tail(name)}"
+                )
+        try:
+            return machine.kubectl("get", "--raw", "/readyz", "--request-timeout=5s").strip() == "ok"
+        except CommandFailedError:
+            return False
+
+    try:
+        wait_until(ready, what="API server ready", timeout=_READY_SECONDS, interval=0.1)
+    except TimedOutError as error:
+        raise RuntimeError(
+            f"{error}; if the machine lost power, etcd's data may be damaged: run `down`, then `up`.\n"
+            f"{machine.registry.tail('kube-apiserver')}"
+        ) from error
+    if started:
+        machine.progress.done(f"started {', '.join(started)}")
+        wait_until(lambda: _gives_admins_their_rights(machine), what="admin rights", timeout=_READY_SECONDS)
+
+
+def _launch_missing(machine: Machine) -> list[str]:
+    """What it started."""
     home, pki = machine.layout.control_plane, machine.layout.pki
     commands = {
         "etcd": manifests.etcd_arguments(pki, home / "etcd"),
@@ -54,17 +88,10 @@ def start(machine: Machine) -> None:
         ),
         "kube-scheduler": manifests.scheduler_arguments(home / "scheduler.conf"),
     }
-    _end_strays(machine)
-    started = []
-    for name in NAMES:
-        if machine.registry.living(name) is None:
-            machine.launch(name, [machine.program(name), *commands[name]], config.CONTROL_PLANE_CGROUP)
-            started.append(name)
-    if started:
-        machine.progress.done(f"started {', '.join(started)}")
-    await_ready(machine)
-    if started:
-        wait_until(lambda: _gives_admins_their_rights(machine), what="admin rights", timeout=_READY_SECONDS)
+    missing = [name for name in NAMES if machine.registry.living(name) is None]
+    for name in missing:
+        machine.launch(name, [machine.program(name), *commands[name]], config.CONTROL_PLANE_CGROUP)
+    return missing
 
 
 def _gives_admins_their_rights(machine: Machine) -> bool:
@@ -83,24 +110,3 @@ def _end_strays(machine: Machine) -> None:
     recorded = {machine.registry.living(name) for name in NAMES}
     found = cgroups.processes_in(machine.hierarchies, config.CONTROL_PLANE_CGROUP)
     end((stray for stray in found if stray not in recorded), grace=0)
-
-
-def await_ready(machine: Machine) -> None:
-    """Raises RuntimeError with the log's end when a component does not stay."""
-
-    def ready() -> bool:
-        for name in NAMES:
-            if machine.registry.living(name) is None:
-                raise RuntimeError(f"{name} ended; the end of its log:\n{machine.registry.tail(name)}")
-        try:
-            return machine.kubectl("get", "--raw", "/readyz", "--request-timeout=5s").strip() == "ok"
-        except CommandFailedError:
-            return False
-
-    try:
-        wait_until(ready, what="API server ready", timeout=_READY_SECONDS, interval=0.1)
-    except TimedOutError as error:
-        raise RuntimeError(
-            f"{error}; if the machine lost power, etcd's data may be damaged: run `down`, then `up`.\n"
-            f"{machine.registry.tail('kube-apiserver')}"
-        ) from error

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from goldpool.contracts.layout import DIRECTORIES, IDENTITY_FILE, LocationIdentity
 from goldpool.planning.identity import location_name
-from tests.e2e.builders import TEST_GOLDEN, TEST_STANDARD
+from tests.e2e.builders import GOLDEN_DISK, TEST_GOLDEN, TEST_STANDARD
 from tests.e2e.server import Image
 from tests.e2e.site import Site
 
@@ -37,7 +37,7 @@ def test_a_golden_disk_replaced_by_an_empty_one_is_filled_again_once_a_person_sa
     (parent,) = [p["metadata"]["name"] for p in site.parents(template)]
     revision = site.status("Parent", parent)["revision"]
     location = site.locations(golden)[NODE]["metadata"]["name"]
-    with replaced(site, "test-golden", TEST_GOLDEN):
+    with replaced(site, GOLDEN_DISK, TEST_GOLDEN):
         site.template(boot, stem="other", prepare=[golden])  # something that looks at the disk
         sentence = site.reason("StorageLocation", location, "NotMounted")
         assert f"kubectl annotate storagelocation {location} goldpool.io/abandon={NODE}" in sentence

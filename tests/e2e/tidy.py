@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from goldpool.contracts.layout import DIRECTORIES
+from goldpool.contracts.layout import DIRECTORIES, IDENTITY_FILE
 from tests.e2e.api import DATA_NAMESPACE, Api, Obj, Refused
 from tests.e2e.builders import PATHS, every_path
 from tests.e2e.nodes import Nodes
@@ -40,9 +40,14 @@ def left_of(site: Traces) -> list[str]:
 
 
 def files_left(nodes: Nodes) -> list[str]:
-    """Bytes of templates, volumes and unfinished work on this worker's disks."""
+    """Bytes of templates, volumes and unfinished work on this worker's disks, and marks of pools: under one of those no
+    later test could have a pool."""
     directories = " ".join(f"{path}/{directory}" for path in PATHS for directory in _KEPT_EMPTY)
-    look = f"for d in {directories}; do [ ! -d $d ] || find $d -mindepth 1 -maxdepth 1; done"
+    marks = " ".join(f"{path}/{IDENTITY_FILE}" for path in PATHS)
+    look = (
+        f"for d in {directories}; do [ ! -d $d ] || find $d -mindepth 1 -maxdepth 1; done; "
+        f"for f in {marks}; do [ ! -e $f ] || echo $f; done"
+    )
     return [f"{node}:{name}" for node in nodes.names() for name in nodes.run(node, "sh", "-c", look).split()]
 
 
