@@ -116,7 +116,7 @@ class Book:
         times += [
             flight.over_at + self._limits.unclaimed_seconds
             for flight in self._flights.values()
-            if flight.over_at is not None and flight.record.kind is not JobKind.FETCH
+            if flight.over_at is not None and not self._awaits_its_owner(flight)
         ]
         times += [self._entries[fetch].not_before for fetch in self._alone]
         return min((time for time in times if time > now), default=None)
@@ -296,13 +296,19 @@ class Book:
         assert flight.over_at is not None
         if flight.given_up or not self._carried(flight):
             return True
+        if self._awaits_its_owner(flight):
+            return False
         # A controller that never settles must not hold a slot that others need: the outcome is kept here, and
         # after a crash the operation is asked for again, which is the same as asking once.
-        if flight.record.kind is JobKind.FETCH:
-            return False
         contended = flight.record.lane in self._waiting
         patience = self._limits.linger_seconds if contended else self._limits.unclaimed_seconds
         return now - flight.over_at >= patience
+
+    def _awaits_its_owner(self, flight: Flight) -> bool:
+        """What a transfer's source said stands in its Job alone, and whoever asked for it will write it down. One that was
+        found, and that nobody asks for, may be of a copy that is gone, or that counts another attempt by now."""
+        asked = any(entry.request is not None for entry in self._carried(flight))
+        return flight.record.kind is JobKind.FETCH and asked
 
     def _lose(self, entries: list[Entry], batch: int, now: float, why: str) -> set[Key]:
         """In halves, so that one poison operation ends up alone; alone it is tried once more, then it fails."""

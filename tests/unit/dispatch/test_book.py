@@ -187,6 +187,30 @@ def test_a_transfers_result_waits_for_whoever_wants_it() -> None:
     assert book.removable(LATER + LIMITS.unclaimed_seconds) == []
 
 
+def test_a_transfer_that_was_found_and_nobody_asks_for_does_not_hold_its_job_for_long() -> None:
+    """Its copy is gone, or counts another attempt: an operator died between the two."""
+    (start,) = a_book(a_fetch()).take(LATER)
+    book = a_book()
+    book.adopt(start.record, LATER)
+    end(book, start, LATER)
+    late = LATER + LIMITS.unclaimed_seconds
+    assert (book.next_time(LATER), book.removable(LATER)) == (late, [])
+    assert book.removable(late) == [start.record.name]
+    book.gone(start.record.name, late)
+    outcome = book.outcome(start.record.operations[0].id)
+    assert isinstance(outcome, Succeeded)  # whoever comes late still hears of it
+
+
+def test_a_transfer_that_was_found_and_is_asked_for_waits_for_whoever_asks() -> None:
+    (start,) = a_book(a_fetch()).take(LATER)
+    book = a_book()
+    book.adopt(start.record, LATER)
+    book.ask(a_request(a_fetch()), LATER)
+    end(book, start, LATER)
+    assert book.next_time(LATER) is None
+    assert book.removable(LATER + LIMITS.unclaimed_seconds) == []
+
+
 def test_an_outcome_that_nobody_settles_is_forgotten_in_the_end() -> None:
     book = a_book(a_blank("v-1"))
     (start,) = book.take(LATER)
