@@ -175,10 +175,36 @@ def retiring(parent: Obj | None = None, **changes: Any) -> Any:
     return observed(parent, **({"template": a_pinned_template(deleting=True)} | changes))
 
 
-@pytest.mark.parametrize(("revision", "back"), [(True, "Ready"), (False, "Pending")])
-def test_one_witness_and_the_copy_is_kept_after_all(revision: bool, back: str) -> None:
-    status = {"state": "Retiring"} | ({} if revision else {"revision": None})
-    found = plan(retiring(a_parent(status=status), users=A_POD))
+LOST_THERE = a_location("golden-ssd", status={"missing": ["debian-12-aaaaaaaa"], "inspectedTime": ago(1)})
+UNDECIDED = a_pinned_template(deleting=True, status={"revision": None})
+
+
+@pytest.mark.parametrize(
+    ("status", "changes", "back"),
+    [
+        ({}, {}, "Ready"),
+        ({}, {"template": a_pinned_template(deleting=True, status={"revision": OTHER_REVISION})}, "Ready"),
+        ({"revision": None, "publishedTime": None}, {}, "Pending"),
+        ({"publishedTime": None}, {}, "Pending"),
+        ({}, {"location_object": LOST_THERE}, "Published"),
+        ({}, {"template": UNDECIDED}, "Published"),
+        ({"revision": OTHER_REVISION, "failure": "RevisionMismatch", "permanent": True}, {}, "Published"),
+    ],
+    ids=[
+        "ready",
+        "of an earlier revision",
+        "not fetched yet",
+        "to be fetched again under its children",
+        "missing at its location",
+        "of no revision yet",
+        "of other bytes than the template's",
+    ],
+)
+def test_one_witness_and_the_copy_is_kept_as_what_it_was(
+    status: Obj, changes: dict[str, Any], back: str
+) -> None:
+    """Ready only if it was: nobody may be made over bytes that are not there, or not the template's."""
+    found = plan(retiring(a_parent(status={"state": "Retiring"} | status), users=A_POD, **changes))
     assert (found.effects, field(found, "state")) == ((), back)
     assert "Pod web-1-pod" in message(found)
     assert found.again_after is not None

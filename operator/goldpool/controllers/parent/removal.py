@@ -23,9 +23,8 @@ def retire(o: Observed) -> Plan:
     operation = OperationIds.delete_parent(name)
     doomed = REMOVING_ANNOTATION in o.parent.metadata.annotations
     if o.users and not doomed:
-        back = ParentState.READY if o.parent.status.revision else ParentState.PENDING
         verdict = blocked(users_named(o)) if o.parent.deleting else busy(Reason.RETIRING, users_named(o))
-        return Plan(status=status_of(o, verdict, state=back, unused_since=None), again_after=5)
+        return Plan(status=status_of(o, verdict, state=_as_before(o), unused_since=None), again_after=5)
     gone = (RemoveFinalizer(r.PARENT, o.raw, FINALIZER), delete(o))
     if o.location is None or o.pool is None or o.mount is None or not o.node_known or o.given_up:
         # The host or the pool is gone for good; what is left there is known by its sidecar.
@@ -60,6 +59,18 @@ def retire(o: Observed) -> Plan:
         effects=(*call_off(o), Ask(request)),
         status=status_of(o, busy(Reason.RETIRING, "its bytes are being removed"), state=ParentState.RETIRING),
     )
+
+
+def _as_before(o: Observed) -> ParentState:
+    """What the copy was before it was marked. Ready is said only of bytes that are there and were taken for the template's;
+    what is Published is judged by the next pass as it was the first time."""
+    status, template = o.parent.status, o.template
+    if status.revision is None or status.published_time is None:
+        return ParentState.PENDING  # lost bytes leave the revision, which their children name
+    undecided = template is not None and template.status.revision is None
+    if undecided or o.lost or status.failure is not None:
+        return ParentState.PUBLISHED
+    return ParentState.READY
 
 
 def _host_awaited(o: Observed) -> str:
