@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections import Counter
 
 from hack.cluster import cgroups, config, manifests
@@ -13,7 +14,7 @@ from hack.cluster.processes import end
 NAMES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 _READY_SECONDS = 240
 """It takes five, and minutes where a build fills all cores and disks."""
-_TRIES = 5
+_TRIES, _PAUSE_SECONDS = 10, 2
 _KUBECONFIGS = ("admin", "super-admin", "controller-manager", "scheduler")
 
 
@@ -53,13 +54,14 @@ def start(machine: Machine) -> None:
 
     def ready() -> bool:
         for name in _launch_missing(machine):
-            if started[name]:
-                machine.progress.done(f"{name} ended; the end of its log:\n{machine.registry.tail(name)}")
             started[name] += 1
+            if started[name] == 1:
+                continue
+            said = f"{name} ended; the end of its log:\n{machine.registry.tail(name)}"
             if started[name] > _TRIES:
-                raise RuntimeError(
-                    f"{name} does not stay; the end of its log:\n{machine.registry.tail(name)}"
-                )
+                raise RuntimeError(said)
+            machine.progress.done(said)
+            time.sleep(_PAUSE_SECONDS)
         try:
             return machine.kubectl("get", "--raw", "/readyz", "--request-timeout=5s").strip() == "ok"
         except CommandFailedError:
