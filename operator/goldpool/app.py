@@ -14,6 +14,7 @@ import structlog
 
 from goldpool import __version__
 from goldpool.controllers.census import Census
+from goldpool.controllers.indices import register_indices
 from goldpool.controllers.landscape import Bind, Landscape, Reserve
 from goldpool.controllers.leaving import Leaving
 from goldpool.controllers.milestones import Milestones
@@ -24,7 +25,7 @@ from goldpool.controllers.storagepool import StoragePoolController
 from goldpool.controllers.template import TemplateController
 from goldpool.controllers.virtualmachine import VirtualMachineController
 from goldpool.controllers.volume import VolumeController
-from goldpool.controllers.world import World, register_indices
+from goldpool.controllers.world import World
 from goldpool.dispatch.dispatcher import Dispatcher
 from goldpool.dispatch.request import Ask, Settle
 from goldpool.dispatch.settings import DispatchSettings

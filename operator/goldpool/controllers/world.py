@@ -6,9 +6,9 @@ are many passes while a thousand of them are made.
 
 import base64
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import TypeVar
 
 from goldpool.api.model import Kind
 from goldpool.api.parent import Parent
@@ -17,35 +17,24 @@ from goldpool.api.storagepool import Scope, StoragePool
 from goldpool.api.template import Template
 from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.api.volume import Volume
-from goldpool.controllers.naming import (
-    ABANDON_ANNOTATION,
-    LABEL_VM_NAME,
-    LABEL_VM_NAMESPACE,
-    LABEL_VM_UID,
-    STOPPED_FINALIZER,
+from goldpool.controllers.indices import (
+    BY_ISO,
+    BY_ISO_POOL,
+    BY_LOCATION,
+    BY_PARENT_POOL,
+    BY_POOL,
+    BY_TEMPLATE,
 )
+from goldpool.controllers.naming import LABEL_VM_UID, STOPPED_FINALIZER
 from goldpool.dispatch.dispatcher import Dispatcher
-from goldpool.engine.plan import Soon
 from goldpool.kube import resources as r
 from goldpool.kube.cache import Cache
-from goldpool.kube.port import Change, Key, KubeApi, NotFound, Obj, Resource
+from goldpool.kube.port import Change, KubeApi, NotFound, Obj, Resource
 from goldpool.planning.identity import location_name
 from goldpool.planning.snapshot import NodeView, node_view
 from goldpool.settings import Settings
 
 KindT = TypeVar("KindT", bound=Kind)
-
-BY_POOL: Final = "pool"
-BY_PARENT_POOL: Final = "parentPool"
-BY_TEMPLATE: Final = "template"
-BY_PARENT: Final = "parent"
-BY_LOCATION: Final = "location"
-BY_HOST: Final = "host"
-BY_VOLUME: Final = "volume"
-BY_MACHINE: Final = "machine"
-BY_HOLDER: Final = "holder"
-BY_ISO: Final = "iso"
-BY_ISO_POOL: Final = "isoPool"
 
 
 class World:
@@ -225,127 +214,7 @@ class World:
         return list(await self.kube.list(r.POD, self.settings.data_namespace, labels=LABEL_VM_UID))
 
 
-def register_indices(cache: Cache) -> None:
-    """Called once, before any source delivers."""
-    cache.add_index(r.VOLUME, BY_POOL, lambda o: _text(o, "spec", "placement", "pool"))
-    cache.add_index(r.VOLUME, BY_PARENT_POOL, lambda o: _text(o, "spec", "placement", "parentPool"))
-    cache.add_index(r.VOLUME, BY_TEMPLATE, lambda o: _text(o, "spec", "source", "templateRef", "name"))
-    cache.add_index(r.VOLUME, BY_PARENT, lambda o: _text(o, "status", "parent"))
-    cache.add_index(r.PARENT, BY_TEMPLATE, lambda o: _text(o, "spec", "template"))
-    cache.add_index(r.PARENT, BY_LOCATION, lambda o: _text(o, "spec", "location"))
-    cache.add_index(r.PARENT, BY_POOL, lambda o: _text(o, "spec", "pool"))
-    cache.add_index(r.STORAGE_LOCATION, BY_POOL, lambda o: _text(o, "spec", "pool"))
-    cache.add_index(r.STORAGE_LOCATION, BY_HOST, lambda o: _text(o, "spec", "host"))
-    cache.add_index(r.VIRTUAL_MACHINE, BY_VOLUME, volumes_named_by)
-    cache.add_index(r.VOLUME, BY_MACHINE, machine_of_volume)
-    cache.add_index(r.POD, BY_MACHINE, machine_of_pod)
-    cache.add_index(r.LEASE, BY_HOLDER, lambda o: _text(o, "metadata", "annotations", "goldpool.io/holder"))
-    cache.add_index(r.VIRTUAL_MACHINE, BY_TEMPLATE, templates_named_by)
-    cache.add_index(r.VIRTUAL_MACHINE, BY_ISO, lambda o: _text(o, "status", "iso", "template"))
-    cache.add_index(r.VIRTUAL_MACHINE, BY_ISO_POOL, lambda o: _text(o, "status", "iso", "pool"))
-
-
-def root_volume_name(machine: Obj) -> str:
-    """Of a raw VirtualMachine: the Volume it boots from, whether it exists yet or not."""
-    given: str = machine["spec"]["rootVolume"].get("volumeRef", {}).get("name", "")
-    return given or f"{machine['metadata']['name']}-root"
-
-
-def volumes_named_by(machine: Obj) -> Iterable[str]:
-    """``namespace/name`` of each Volume a raw VirtualMachine uses."""
-    namespace = machine["metadata"].get("namespace", "")
-    yield f"{namespace}/{root_volume_name(machine)}"
-    for attached in machine["spec"].get("volumes", ()):
-        yield f"{namespace}/{attached['volumeRef']['name']}"
-
-
-def templates_named_by(machine: Obj) -> Iterable[str]:
-    """Of a raw VirtualMachine: the template it boots from, and that of its ISO."""
-    yield from _text(machine, "spec", "rootVolume", "templateRef", "name")
-    yield from _text(machine, "spec", "iso", "templateRef", "name")
-
-
-def iso_of(machine: Obj) -> dict[str, str]:
-    """``status.iso`` of a raw VirtualMachine; empty when it has none."""
-    found: dict[str, str] = (machine.get("status") or {}).get("iso") or {}
-    return found
-
-
-def iso_stake(machine: Obj) -> object:
-    """What a template and its copies read of a machine: its ISO, and that it goes."""
-    return iso_of(machine), going(machine) if iso_of(machine) else None
-
-
-def soon_if_well(key: Key, obj: Obj | None) -> Key | Soon:
-    """For what an object only counts: soon, unless it is going, when every user less may be the last one."""
-    return key if obj is None or going(obj) else Soon(key)
-
-
-def machine_of_volume(volume: Obj) -> Iterable[str]:
-    """``namespace/name`` of the machine a raw root Volume was made for."""
-    name = (volume["metadata"].get("labels") or {}).get(LABEL_VM_NAME)
-    return (f"{volume['metadata'].get('namespace', '')}/{name}",) if name else ()
-
-
-def machine_of_pod(pod: Obj) -> Iterable[str]:
-    labels = pod["metadata"].get("labels") or {}
-    return (
-        (f"{labels[LABEL_VM_NAMESPACE]}/{labels.get(LABEL_VM_NAME, '')}",)
-        if LABEL_VM_NAMESPACE in labels
-        else ()
-    )
-
-
-def differs(change: Change, view: Callable[[Obj], object]) -> bool:
-    """Whether what the view shows has changed; appearing and going are changes."""
-    if change.old is None or change.new is None:
-        return True
-    return view(change.old) != view(change.new)
-
-
-def going(obj: Obj) -> object:
-    return obj["metadata"].get("deletionTimestamp")
-
-
-def readiness(obj: Obj) -> object:
-    """Of an object with a Ready condition: its status, and that it is being deleted."""
-    conditions = (obj.get("status") or {}).get("conditions", ())
-    return [c["status"] for c in conditions if c["type"] == "Ready"], going(obj)
-
-
-def place_as_seen(location: Obj) -> object:
-    """What those who lie at a location read of it: whether it is well, what is missing, and that it was given up."""
-    status = location.get("status") or {}
-    return (
-        readiness(location),
-        status.get("missing"),
-        status.get("inspectedTime") if status.get("missing") else None,
-        (location["metadata"].get("annotations") or {}).get(ABANDON_ANNOTATION),
-    )
-
-
 def left_behind(pod: Obj) -> bool:
     """A VM pod that only its kubelet still has to take away: its end was proven, or its host was given up."""
     metadata = pod["metadata"]
     return "deletionTimestamp" in metadata and STOPPED_FINALIZER not in (metadata.get("finalizers") or ())
-
-
-def stake(volume: Obj) -> object:
-    """What a template and its copies read of a volume: where it is bound, its parent, that it is made, that it goes."""
-    spec, status = volume["spec"], volume.get("status") or {}
-    return (
-        spec.get("placement"),
-        spec.get("storageID"),
-        status.get("parent"),
-        status.get("createdTime"),
-        going(volume),
-    )
-
-
-def _text(obj: Obj, *path: str) -> Iterable[str]:
-    value: Any = obj
-    for step in path:
-        value = value.get(step) if isinstance(value, dict) else None
-        if value is None:
-            return ()
-    return (str(value),) if value != "" else ()

@@ -11,8 +11,9 @@ from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.api.volume import Volume
 from goldpool.controllers import census
 from goldpool.controllers.census import MACHINE_PHASES, TEMPLATE_PHASES, VOLUME_PHASES, Census
+from goldpool.controllers.indices import register_indices
 from goldpool.controllers.landscape import Landscape
-from goldpool.controllers.world import World, register_indices
+from goldpool.controllers.world import World
 from goldpool.dispatch.dispatcher import Dispatcher
 from goldpool.dispatch.record import JobKind
 from goldpool.kube import resources as r

@@ -10,8 +10,9 @@ from goldpool.api.storagepool import StoragePool, Toleration
 from goldpool.api.template import Template
 from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.api.volume import Volume
+from goldpool.controllers.indices import register_indices
 from goldpool.controllers.landscape import Bind, Landscape, Reserve
-from goldpool.controllers.world import World, register_indices
+from goldpool.controllers.world import World
 from goldpool.dispatch.dispatcher import Dispatcher
 from goldpool.kube import resources as r
 from goldpool.kube.cache import Cache

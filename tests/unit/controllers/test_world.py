@@ -6,12 +6,13 @@ from typing import Any, cast
 import pytest
 
 from goldpool.api.volume import Volume
+from goldpool.controllers.indices import register_indices
 from goldpool.controllers.parent import ParentController
 from goldpool.controllers.storagelocation import StorageLocationController
 from goldpool.controllers.storagepool import StoragePoolController
 from goldpool.controllers.template import TemplateController
 from goldpool.controllers.volume import VolumeController
-from goldpool.controllers.world import World, register_indices
+from goldpool.controllers.world import World
 from goldpool.dispatch.dispatcher import Dispatcher
 from goldpool.engine.plan import Soon
 from goldpool.kube import resources as r

@@ -6,24 +6,13 @@ from collections.abc import Callable, Iterable
 from goldpool.api.conditions import ConditionType, is_true
 from goldpool.api.parent import Parent, ParentState
 from goldpool.controllers.backing import executing_hosts, mount_of
+from goldpool.controllers.changes import differs, going, iso_of, iso_stake, place_as_seen, soon_if_well, stake
 from goldpool.controllers.fetch_policy import fetch_policy, within_bandwidth
+from goldpool.controllers.indices import BY_LOCATION, BY_POOL, BY_TEMPLATE
 from goldpool.controllers.naming import LABEL_LOCATION, PARENTS_ANNOTATION, OperationIds, source_hash
 from goldpool.controllers.parent.observed import Observed
 from goldpool.controllers.parent.plan import plan
-from goldpool.controllers.world import (
-    BY_LOCATION,
-    BY_POOL,
-    BY_TEMPLATE,
-    World,
-    differs,
-    going,
-    iso_of,
-    iso_stake,
-    left_behind,
-    place_as_seen,
-    soon_if_well,
-    stake,
-)
+from goldpool.controllers.world import World, left_behind
 from goldpool.engine.plan import Plan, Soon
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, Obj

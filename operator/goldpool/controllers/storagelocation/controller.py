@@ -10,18 +10,13 @@ from goldpool.api.storagepool import Scope, StoragePool
 from goldpool.api.volume import Volume
 from goldpool.contracts.operations import Known
 from goldpool.controllers.backing import executing_host, mount_of
+from goldpool.controllers.changes import differs, readiness, soon_if_well
+from goldpool.controllers.indices import BY_HOST, BY_POOL
 from goldpool.controllers.parent.progress import but_for_progress
 from goldpool.controllers.storagelocation.observed import Observed
 from goldpool.controllers.storagelocation.operations import operation_id
 from goldpool.controllers.storagelocation.plan import plan
-from goldpool.controllers.world import (
-    BY_HOST,
-    BY_POOL,
-    World,
-    differs,
-    readiness,
-    soon_if_well,
-)
+from goldpool.controllers.world import World
 from goldpool.engine.plan import Plan, Soon
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, Obj

@@ -8,6 +8,7 @@ from goldpool.api.parent import Parent, ParentState
 from goldpool.api.template import Template
 from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.api.volume import Volume
+from goldpool.controllers.changes import differs, going, iso_of, iso_stake, readiness, soon_if_well, stake
 from goldpool.controllers.fetch_policy import probe_policy
 from goldpool.controllers.naming import source_hash
 from goldpool.controllers.parent.progress import but_for_progress
@@ -15,16 +16,7 @@ from goldpool.controllers.template.asking import last_probe, operation_id
 from goldpool.controllers.template.hosts import asker_of
 from goldpool.controllers.template.observed import Observed, Wanted
 from goldpool.controllers.template.plan import lacks_candidate, missing, plan
-from goldpool.controllers.world import (
-    World,
-    differs,
-    going,
-    iso_of,
-    iso_stake,
-    readiness,
-    soon_if_well,
-    stake,
-)
+from goldpool.controllers.world import World
 from goldpool.engine.plan import Plan, Soon
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, Obj

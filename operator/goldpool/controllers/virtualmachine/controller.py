@@ -8,8 +8,10 @@ from goldpool.api.template import Template
 from goldpool.api.virtualmachine import InsertedIso, VirtualMachine
 from goldpool.api.volume import Volume
 from goldpool.controllers.backing import mount_of
+from goldpool.controllers.indices import root_volume_name
 from goldpool.controllers.landscape import Landscape
-from goldpool.controllers.naming import LABEL_VM_NAME, LABEL_VM_NAMESPACE, LABEL_VM_UID, lease_name, pod_name
+from goldpool.controllers.naming import lease_name, pod_name
+from goldpool.controllers.virtualmachine.affected import affected
 from goldpool.controllers.virtualmachine.collection import collect
 from goldpool.controllers.virtualmachine.evidence import is_executing, is_ready
 from goldpool.controllers.virtualmachine.medium import needs_place
@@ -29,17 +31,7 @@ from goldpool.controllers.virtualmachine.placing import await_templates
 from goldpool.controllers.virtualmachine.plan import plan
 from goldpool.controllers.virtualmachine.pod import pinned_host
 from goldpool.controllers.virtualmachine.status import Draft
-from goldpool.controllers.world import (
-    BY_TEMPLATE,
-    BY_VOLUME,
-    World,
-    differs,
-    going,
-    iso_of,
-    machine_of_volume,
-    readiness,
-    root_volume_name,
-)
+from goldpool.controllers.world import World
 from goldpool.dispatch.mounts import LocationMount
 from goldpool.engine.plan import Plan
 from goldpool.kube import resources as r
@@ -258,104 +250,4 @@ class VirtualMachineController:
         return collect(observed) if isinstance(observed, Orphans) else plan(observed)
 
     def affected(self, change: Change) -> Iterable[Key]:
-        cache = self._world.cache
-        match change.resource:
-            case r.VIRTUAL_MACHINE:
-                yield change.key
-            case r.VOLUME:
-                for obj in cache.by_index(
-                    r.VIRTUAL_MACHINE, BY_VOLUME, f"{change.key.namespace}/{change.key.name}"
-                ):
-                    yield _key(obj)
-                for name in machine_of_volume(change.new or change.old or {}):
-                    yield Key("VirtualMachine", *name.split("/", 1))
-                if change.new is None or _freed(change):
-                    yield from self._unplaced()
-            case r.POD:
-                labels = (change.new or change.old or {})["metadata"].get("labels") or {}
-                if LABEL_VM_UID in labels:
-                    yield Key(
-                        "VirtualMachine", labels.get(LABEL_VM_NAMESPACE, ""), labels.get(LABEL_VM_NAME, "")
-                    )
-            case r.LEASE:
-                annotations = (change.new or change.old or {})["metadata"].get("annotations") or {}
-                volume = annotations.get("goldpool.io/volume", "")
-                for obj in cache.by_index(r.VIRTUAL_MACHINE, BY_VOLUME, volume):
-                    yield _key(obj)
-                if holder := annotations.get("goldpool.io/holder"):
-                    # Whether or not there is such a machine: its claim must not outlive it.
-                    yield Key("VirtualMachine", *holder.split("/", 1))
-            case r.TEMPLATE:
-                # One that has booted needs its template again only if somebody deleted its root volume.
-                turned = differs(change, _template)
-                for obj in cache.by_index(r.VIRTUAL_MACHINE, BY_TEMPLATE, change.key.name):
-                    if turned or not (obj.get("status") or {}).get("firstStartTime"):
-                        yield _key(obj)
-            case r.STORAGE_POOL if differs(change, _spec):
-                yield from self._unplaced()
-                yield from self._with_pool(change.key.name)
-            case r.STORAGE_LOCATION if differs(change, _usable):
-                yield from self._unplaced()
-            case r.PARENT if differs(change, _state):
-                yield from self._unplaced()
-            case r.NODE if differs(change, _host):
-                yield from self._unplaced()
-                for obj in cache.list(r.VIRTUAL_MACHINE):
-                    if (obj.get("status") or {}).get("host") == change.key.name:
-                        yield _key(obj)
-
-    def _unplaced(self) -> Iterable[Key]:
-        """Machines that nothing fitted: the world has changed, so they are planned again, without polling."""
-        for obj in self._world.cache.list(r.VIRTUAL_MACHINE):
-            reason = next(
-                (
-                    c["reason"]
-                    for c in (obj.get("status") or {}).get("conditions", ())
-                    if c["type"] == "Ready"
-                ),
-                "",
-            )
-            if reason in {"NotPlaceable", "WaitingForHost", "HostCordoned", "WaitingForParent", "Planning"}:
-                yield _key(obj)
-
-    def _with_pool(self, pool: str) -> Iterable[Key]:
-        for obj in self._world.cache.list(r.VIRTUAL_MACHINE):
-            status = obj.get("status") or {}
-            if pool in {status.get("rootPool"), status.get("goldenPool"), iso_of(obj).get("pool")}:
-                yield _key(obj)
-
-
-def _key(obj: Obj) -> Key:
-    return Key("VirtualMachine", obj["metadata"]["namespace"], obj["metadata"]["name"])
-
-
-def _spec(pool: Obj) -> object:
-    return pool["spec"], going(pool)
-
-
-def _template(template: Obj) -> object:
-    conditions = (template.get("status") or {}).get("conditions", ())
-    return going(template), [c["status"] for c in conditions if c["type"] == "Stalled"]
-
-
-def _state(parent: Obj) -> object:
-    return (parent.get("status") or {}).get("state")
-
-
-def _usable(location: Obj) -> object:
-    """What planning reads of a location: whether it is well, and in whole percents how full."""
-    return readiness(location), (location.get("status") or {}).get("usedPercent")
-
-
-def _host(node: Obj) -> object:
-    spec = node.get("spec", {})
-    return readiness(node), spec.get("unschedulable"), spec.get("taints"), node["metadata"].get("labels")
-
-
-def _freed(change: Change) -> bool:
-    """A binding that was given up or changed frees room."""
-    return bool(
-        change.old is not None
-        and change.new is not None
-        and (change.old["spec"].get("storageID") or "") != (change.new["spec"].get("storageID") or "")
-    )
+        return affected(self._world.cache, change)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from goldpool.api.volume import ReclaimPolicy, Volume
+from goldpool.controllers.indices import BY_HOLDER, BY_MACHINE, BY_VOLUME, root_volume_name
 from goldpool.controllers.naming import (
     ABANDONED_ANNOTATION,
     LABEL_VM_NAME,
@@ -12,7 +13,7 @@ from goldpool.controllers.naming import (
     LABEL_VM_UID,
     MADE_FOR_ANNOTATION,
 )
-from goldpool.controllers.world import BY_HOLDER, BY_MACHINE, BY_VOLUME, World, root_volume_name
+from goldpool.controllers.world import World
 from goldpool.kube import resources as r
 from goldpool.kube.port import Key, Obj
 from goldpool.planning.snapshot import NodeView

@@ -6,12 +6,14 @@ from goldpool.api.conditions import ConditionType
 from goldpool.api.parent import ParentState
 from goldpool.api.volume import Volume
 from goldpool.controllers.backing import executing_host, mount_of
+from goldpool.controllers.changes import differs, going, place_as_seen
+from goldpool.controllers.indices import BY_PARENT, BY_POOL, BY_TEMPLATE
 from goldpool.controllers.landscape import Landscape
 from goldpool.controllers.naming import OperationIds, lease_name, source_hash
 from goldpool.controllers.volume.adoption import rivals_of
 from goldpool.controllers.volume.observed import Discard, Observed, Place
 from goldpool.controllers.volume.plan import plan
-from goldpool.controllers.world import BY_PARENT, BY_POOL, BY_TEMPLATE, World, differs, going, place_as_seen
+from goldpool.controllers.world import World
 from goldpool.dispatch.outcome import Outcome
 from goldpool.engine.plan import Plan
 from goldpool.kube import resources as r

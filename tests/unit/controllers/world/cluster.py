@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from goldpool.contracts.machine import Ended, Exit
+from goldpool.controllers.indices import register_indices
 from goldpool.controllers.landscape import Bind, Landscape, Reserve
 from goldpool.controllers.naming import LABEL_VM_UID
 from goldpool.controllers.parent import ParentController
@@ -14,7 +15,7 @@ from goldpool.controllers.storagepool import StoragePoolController
 from goldpool.controllers.template import TemplateController
 from goldpool.controllers.virtualmachine import VirtualMachineController
 from goldpool.controllers.volume import VolumeController
-from goldpool.controllers.world import World, register_indices
+from goldpool.controllers.world import World
 from goldpool.dispatch.dispatcher import Dispatcher
 from goldpool.dispatch.request import Ask, Settle
 from goldpool.engine.metrics import EngineKey, Metrics

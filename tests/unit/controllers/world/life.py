@@ -8,8 +8,8 @@ from typing import Any
 
 from goldpool.contracts.machine import Exit
 from goldpool.contracts.operations import FailureReason
+from goldpool.controllers.changes import iso_of
 from goldpool.controllers.naming import REFETCH_ANNOTATION, RETRY_ANNOTATION
-from goldpool.controllers.world import iso_of
 from goldpool.kube import resources as r
 from goldpool.kube.port import AlreadyExists, Obj
 from tests.unit.controllers.world.cluster import Cluster

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from goldpool.contracts.operations import FailureReason
+from goldpool.controllers.changes import iso_of
 from goldpool.controllers.naming import REMOVING_ANNOTATION
-from goldpool.controllers.world import iso_of
 from goldpool.kube import resources as r
 from goldpool.kube.port import Obj
 from tests.unit.controllers.world.cluster import Cluster
