@@ -2,12 +2,13 @@
 
 from urllib3.response import BaseHTTPResponse
 
-from goldpool.contracts.operations import PERMANENT, FailureReason
+from goldpool.contracts.operations import PERMANENT
 from goldpool.worker.fetch.connection import Connections
 from goldpool.worker.fetch.partial import Partial
-from goldpool.worker.fetch.policy import MirrorFailed, origin, refusal
+from goldpool.worker.fetch.policy import MirrorFailed, origin
 from goldpool.worker.fetch.reading import reader
 from goldpool.worker.fetch.receiving import Told, Transfer, receive
+from goldpool.worker.fetch.refusals import refused
 from goldpool.worker.fetch.resume import objection, range_headers, version_of
 from goldpool.worker.log import log
 
@@ -55,10 +56,7 @@ def _transferred(
 
 
 def _total_of_full_body(response: BaseHTTPResponse) -> int | None:
-    if (reason := refusal(response.status)) is not None:
-        raise MirrorFailed(reason, f"answered {response.status} {response.reason or ''}".rstrip())
-    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in {"", "identity"}:
-        raise MirrorFailed(FailureReason.SOURCE_REFUSED, f"sent the body with Content-Encoding {encoding}")
+    if (failure := refused(response.status, response.reason, response.headers)) is not None:
+        raise failure
     total: int | None = getattr(response, "length_remaining", None)  # None too for a chunked body
     return total

@@ -18,7 +18,8 @@ from goldpool.worker.fetch.metalink import (
     in_order,
     parse,
 )
-from goldpool.worker.fetch.policy import MirrorFailed, refusal
+from goldpool.worker.fetch.policy import MirrorFailed
+from goldpool.worker.fetch.refusals import refused
 
 _READ_BYTES = 64 << 10
 
@@ -57,13 +58,9 @@ def _listing(found: Metalink, location: str) -> Listing:
 def _document(url: str, connections: Connections, deadline: float) -> bytes:
     response = connections.open(url, deadline=deadline)
     try:
-        if (reason := refusal(response.status)) is not None:
-            raise MirrorFailed(reason, f"answered {response.status} {response.reason or ''}".rstrip())
-        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-        if encoding not in {"", "identity"}:
-            raise MirrorFailed(
-                FailureReason.SOURCE_REFUSED, f"sent the metalink with Content-Encoding {encoding}"
-            )
+        failure = refused(response.status, response.reason, response.headers, "the metalink")
+        if failure is not None:
+            raise failure
         return _body(response, connections, deadline)
     finally:
         response.close()

@@ -89,12 +89,3 @@ def next_hop(current: str, location: str | None, hops: int, max_redirects: int) 
     if urlsplit(current).scheme == "https" and urlsplit(target).scheme == "http":
         raise MirrorFailed(FailureReason.SOURCE_REFUSED, f"redirected from https to {origin(target)}")
     return target
-
-
-def refusal(status: int) -> FailureReason | None:
-    """What a final status means: None for a full body. A busy server is unreachable, not refusing."""
-    if status == 200:
-        return None
-    if status in {408, 425, 429} or status >= 500:
-        return FailureReason.SOURCE_UNREACHABLE
-    return FailureReason.SOURCE_REFUSED

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from goldpool.worker.fetch.refusals import content_encoding
+
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})", re.ASCII)
 _ETAG: Final = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"')
 _HEADER_LIMIT: Final = 1024
@@ -49,7 +51,7 @@ def objection(version: Version, received: int, status: int, headers: Mapping[str
     """Why an answer to ``range_headers`` is not the rest of this version; None when it is."""
     if status != 206:
         return f"answered {status}, not 206"
-    if (encoding := headers.get("Content-Encoding", "identity").strip().lower()) not in {"", "identity"}:
+    if encoding := content_encoding(headers):
         return f"sent a range with Content-Encoding {encoding}"
     stated = headers.get("Content-Range", "").strip()
     if (match := _CONTENT_RANGE.fullmatch(stated)) is None:

@@ -23,7 +23,8 @@ from goldpool.worker.fetch.connection import Connections, seconds_left, spoken
 from goldpool.worker.fetch.decompress import Compression, Decoder, Limits, recognised
 from goldpool.worker.fetch.listing import Listing, listed
 from goldpool.worker.fetch.nfs_urls import is_nfs
-from goldpool.worker.fetch.policy import MirrorFailed, origin, refusal
+from goldpool.worker.fetch.policy import MirrorFailed, origin
+from goldpool.worker.fetch.refusals import refused
 from goldpool.worker.gate.detection import detected, wrong_format
 from goldpool.worker.gate.image import SECTOR
 
@@ -122,7 +123,9 @@ def _asked(url: str, source: Source, policy: FetchPolicy, deadline: float) -> _A
         known = _by_head(connections, url, deadline)
         response = connections.open(url, headers={"Range": f"bytes=0-{HEAD_BYTES - 1}"}, deadline=deadline)
         try:
-            _accept(response, {200, 206})
+            failure = refused(response.status, response.reason, response.headers, ranged=True)
+            if failure is not None:
+                raise failure
             size = _size(response)
             return replace(
                 _validators(response, known),
@@ -145,19 +148,6 @@ def _by_head(connections: Connections, url: str, deadline: float) -> _Answer:
         return replace(_validators(response, _Answer()), size=_number(response.headers.get("Content-Length")))
     finally:
         response.close()
-
-
-def _accept(response: BaseHTTPResponse, statuses: set[int]) -> None:
-    if response.status == 416:
-        raise MirrorFailed(FailureReason.TRANSFER_INCOMPLETE, "the body is empty")
-    if response.status not in statuses:
-        reason = refusal(response.status) or FailureReason.SOURCE_REFUSED
-        raise MirrorFailed(reason, f"answered {response.status} {response.reason or ''}".rstrip())
-    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in {"", "identity"}:
-        raise MirrorFailed(
-            FailureReason.SOURCE_REFUSED, f"sent the body with Content-Encoding {shortened(encoding, 40)}"
-        )
 
 
 def _validators(response: BaseHTTPResponse, known: _Answer) -> _Answer:
