@@ -1,26 +1,12 @@
-"""Guest C: the committed sector is its source, and it notices a word that is not what it wrote."""
+"""Guest C: it fills its disk, and notices a word that is not what it wrote."""
 
-import shutil
-import subprocess
-import threading
 from pathlib import Path
 
 import pytest
 
 from hack.guests import fillsector
 from hack.guests.fillsector import CHUNK, Recipe
-
-SOURCE = Path(fillsector.__file__).with_name("fillsector.S")
-QEMU = "qemu-system-x86_64 -accel tcg -m 16 -nodefaults -no-user-config -display none -serial stdio"
-
-
-@pytest.mark.skipif(shutil.which("as") is None or shutil.which("ld") is None, reason="needs binutils")
-def test_the_committed_sector_is_its_source_assembled(tmp_path: Path) -> None:
-    made = tmp_path / "fillsector.bin"
-    subprocess.run(["as", "--32", "-o", tmp_path / "o", SOURCE], check=True)
-    link = ["ld", "-m", "elf_i386", "-Ttext", "0x7c00", "--oformat", "binary", "-o"]
-    subprocess.run([*link, made, tmp_path / "o"], check=True)
-    assert made.read_bytes() == SOURCE.with_suffix(".bin").read_bytes()
+from tests.unit.hack.guests.booting import first_lines, needs_qemu
 
 
 @pytest.mark.parametrize("size", [0, 32 << 10, (64 << 10) + 512, 65537 * (32 << 10)])
@@ -29,7 +15,7 @@ def test_a_disk_is_some_whole_chunks(size: int) -> None:
         Recipe(size)
 
 
-@pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="needs QEMU")
+@needs_qemu
 def test_it_fills_its_disk_and_finds_what_it_wrote(tmp_path: Path) -> None:
     disk = tmp_path / "disk.raw"
     disk.write_bytes(fillsector.disk(Recipe(1 << 20)))
@@ -40,7 +26,7 @@ def test_it_fills_its_disk_and_finds_what_it_wrote(tmp_path: Path) -> None:
     assert chunks[1][2:4] == (1 + 0x9E37).to_bytes(2, "little")
 
 
-@pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="needs QEMU")
+@needs_qemu
 def test_it_notices_a_word_that_is_not_what_it_expects(tmp_path: Path) -> None:
     content = fillsector.disk(Recipe(1 << 20))
     write, step, compare = content.partition(b"\x05\x37\x9e")  # add ax, 0x9E37
@@ -51,13 +37,5 @@ def test_it_notices_a_word_that_is_not_what_it_expects(tmp_path: Path) -> None:
 
 
 def boot(disk: Path) -> str:
-    """The guest's line; it halts then, and QEMU is ended."""
-    drive = ["-drive", f"file={disk},if=virtio,format=raw"]
-    with subprocess.Popen([*QEMU.split(), *drive], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as guest:
-        assert guest.stdout is not None
-        watchdog = threading.Timer(60, guest.kill)
-        watchdog.start()
-        line = guest.stdout.readline().decode().strip()
-        watchdog.cancel()
-        guest.kill()
+    [line] = first_lines(["-drive", f"file={disk},if=virtio,format=raw"])
     return line

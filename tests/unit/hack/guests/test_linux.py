@@ -11,6 +11,7 @@ import pytest
 from hack.guests import formats, linux
 from hack.guests.formats import Entry, Partition
 from hack.images import cache
+from tests.unit.hack.guests.booting import STUCK_SECONDS
 
 
 def a_kernel(root: Path) -> linux.Kernel:
@@ -92,7 +93,12 @@ def test_it_boots_from_a_child_and_goes(tmp_path: Path) -> None:
         words += ["-drive", f"file={disk},if=virtio,format=qcow2"]
     for boot in (1, 2):
         done = subprocess.run(
-            words, capture_output=True, check=False, timeout=120, stdin=subprocess.DEVNULL, text=True
+            words,
+            capture_output=True,
+            check=False,
+            timeout=STUCK_SECONDS,
+            stdin=subprocess.DEVNULL,
+            text=True,
         )
         for line in (
             "DISK vda 1073741824",
