@@ -6,13 +6,14 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from goldpool.contracts.operations import PERMANENT, Failure, FailureReason, LocationFacts, Progress, Report
+from goldpool.contracts.operations import PERMANENT, FailureReason, Progress, Report
 from goldpool.dispatch.alone import goes_alone, has_room, kind_of, name_of
 from goldpool.dispatch.entries import Entry, Flight
 from goldpool.dispatch.forming import Batch, form_batch
 from goldpool.dispatch.manifest import size_of
-from goldpool.dispatch.outcome import Ended, Failed, Outcome, Pending, Running, Succeeded
+from goldpool.dispatch.outcome import Ended, Failed, Outcome, Pending, Running
 from goldpool.dispatch.record import JobKind, JobRecord, Lane, lane_of, recorded, slot_names
+from goldpool.dispatch.reports import outcomes_of
 from goldpool.dispatch.request import Request
 from goldpool.dispatch.settings import Limits
 from goldpool.kube.port import Key
@@ -154,25 +155,16 @@ class Book:
         flight.over_at, flight.stopped = now, True
         owners: set[Key] = set()
         unknown: list[Entry] = []
-        failures = {failure.index: failure for failure in report.failures} if report is not None else {}
+        outcomes = outcomes_of(report, flight.record)
         for index, operation in enumerate(flight.record.operations):
             entry = self._entries.get(operation.id)
             if entry is None or entry.job != name:
                 continue
-            if report is not None and report.succeeded(index):
-                facts = _facts(report, flight.record.lane.location)
-                kind = flight.record.kind
-                fetched = report.fetched if kind is JobKind.FETCH else None
-                probed = report.probed if kind is JobKind.PROBE else None
-                adopted = next((found for found in report.adopted if found.index == index), None)
-                mirrors, total = report.mirrors, report.mirrors_total
-                self._end(entry, Succeeded(facts, fetched, adopted, probed, mirrors, total), now)
-                owners |= entry.owners
-            elif index in failures:
-                self._end(entry, _failed(failures[index], report), now)
-                owners |= entry.owners
-            else:
+            if (outcome := outcomes.get(index)) is None:
                 unknown.append(entry)
+                continue
+            self._end(entry, outcome, now)
+            owners |= entry.owners
         return owners | self._lose(unknown, len(flight.record.operations), now, why)
 
     def give_up(self, name: str, reason: FailureReason, message: str, now: float) -> set[Key]:
@@ -336,12 +328,3 @@ class Book:
                 entry.not_before = now + self._limits.lost_delay_seconds * min(entry.losses, 10)
                 self._queue(entry, now)
         return owners
-
-
-def _facts(report: Report, location: str) -> LocationFacts | None:
-    return next((facts for facts in report.locations if facts.location == location), None)
-
-
-def _failed(failure: Failure, report: Report | None) -> Failed:
-    mirrors, total = (report.mirrors, report.mirrors_total) if report is not None else ((), 0)
-    return Failed(failure.reason, failure.message, failure.reason in PERMANENT, mirrors, total)

@@ -2,14 +2,8 @@
 
 from dataclasses import dataclass
 
-from goldpool.contracts.operations import (
-    Adopted,
-    FailureReason,
-    Fetched,
-    LocationFacts,
-    Probed,
-    Progress,
-)
+from goldpool.contracts.facts import LocationFacts
+from goldpool.contracts.operations import Adopted, FailureReason, Fetched, Probed, Progress
 from goldpool.contracts.source import MirrorResult
 
 

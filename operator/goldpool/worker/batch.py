@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from goldpool.contracts.facts import LocationFacts, LocationState
 from goldpool.contracts.layout import POOLS_ROOT, TRASH, VOLUMES, LocationIdentity, VolumeSidecar
 from goldpool.contracts.operations import (
     Adopt,
@@ -25,8 +26,6 @@ from goldpool.contracts.operations import (
     Fetch,
     Fetched,
     Initialize,
-    LocationFacts,
-    LocationState,
     Operation,
     PoolOperation,
     Probe,

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from goldpool.contracts.facts import LocationFacts, LocationState
 from goldpool.contracts.layout import IDENTITY_FILE, LocationIdentity
-from goldpool.contracts.operations import FailureReason, LocationFacts, LocationState
+from goldpool.contracts.operations import FailureReason
 from goldpool.worker import publish
 from goldpool.worker.failures import OperationFailed
 

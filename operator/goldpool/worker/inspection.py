@@ -1,7 +1,8 @@
 """What lies at a location against what objects know of it. Nothing is changed, whatever is found."""
 
+from goldpool.contracts.facts import INSPECTION_NAMES, Inspection
 from goldpool.contracts.layout import TEMPLATES, VOLUMES
-from goldpool.contracts.operations import INSPECTION_NAMES, Inspection, Known
+from goldpool.contracts.operations import Known
 from goldpool.worker.failures import shortened
 from goldpool.worker.release import entries
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from goldpool.contracts.facts import LocationState
 from goldpool.contracts.layout import (
     DIRECTORIES,
     IDENTITY_FILE,
@@ -19,7 +20,7 @@ from goldpool.contracts.layout import (
     VOLUMES,
     LocationIdentity,
 )
-from goldpool.contracts.operations import FailureReason, LocationState
+from goldpool.contracts.operations import FailureReason
 from goldpool.worker import publish
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.identity import find

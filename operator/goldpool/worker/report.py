@@ -3,7 +3,8 @@
 import itertools
 from collections.abc import Iterator
 
-from goldpool.contracts.operations import TERMINATION_MESSAGE_LIMIT, Failure, LocationFacts, Report
+from goldpool.contracts.facts import LocationFacts
+from goldpool.contracts.operations import TERMINATION_MESSAGE_LIMIT, Failure, Report
 from goldpool.contracts.source import MirrorResult
 from goldpool.worker.failures import shortened
 

@@ -4,13 +4,8 @@ import asyncio
 import hashlib
 import random
 
-from goldpool.contracts.operations import (
-    DeleteVolume,
-    FailureReason,
-    LocationState,
-    Probe,
-    Progress,
-)
+from goldpool.contracts.facts import LocationState
+from goldpool.contracts.operations import DeleteVolume, FailureReason, Probe, Progress
 from goldpool.dispatch.outcome import Failed, Running, Succeeded
 from goldpool.dispatch.settings import Limits
 from goldpool.kube.client import KubeClient

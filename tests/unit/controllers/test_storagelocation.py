@@ -8,7 +8,8 @@ import pytest
 from goldpool.api.references import Blocker
 from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import StoragePool
-from goldpool.contracts.operations import FailureReason, Known, LocationFacts, LocationState
+from goldpool.contracts.facts import LocationFacts, LocationState
+from goldpool.contracts.operations import FailureReason, Known
 from goldpool.controllers.backing import mount_of
 from goldpool.controllers.naming import FINALIZER
 from goldpool.controllers.storagelocation import Observed, plan

@@ -2,13 +2,12 @@
 
 import pytest
 
+from goldpool.contracts.facts import LocationFacts, LocationState
 from goldpool.contracts.operations import (
     TERMINATION_MESSAGE_LIMIT,
     Adopted,
     FailureReason,
     Fetched,
-    LocationFacts,
-    LocationState,
     Probed,
     Progress,
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from goldpool.contracts.facts import LocationFacts
 from goldpool.contracts.layout import ImageFormat, LocationIdentity, Owner
 from goldpool.contracts.network import AddressRules
 from goldpool.contracts.operations import (
@@ -20,7 +21,6 @@ from goldpool.contracts.operations import (
     Fetch,
     FetchPolicy,
     Initialize,
-    LocationFacts,
     Operation,
     Report,
 )

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from goldpool.contracts.operations import Inspection, Known, LocationState, Probe
+from goldpool.contracts.facts import Inspection, LocationState
+from goldpool.contracts.operations import Known, Probe
 from tests.unit.worker.builders import LOCATION, Pool, a_blank, a_pool
 
 

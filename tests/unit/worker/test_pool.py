@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from goldpool.contracts.facts import LocationState
 from goldpool.contracts.layout import STORAGE_UID, LocationIdentity
 from goldpool.contracts.operations import (
     DeleteParent,
     DeleteVolume,
     FailureReason,
-    LocationState,
     Operation,
     Probe,
     Rebind,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from goldpool.contracts.operations import FailureReason, LocationState, Probe
+from goldpool.contracts.facts import LocationState
+from goldpool.contracts.operations import FailureReason, Probe
 from goldpool.worker import publish
 from goldpool.worker.staleness import Patience
 from tests.unit.worker.builders import LOCATION, Pool, a_blank, a_pool, an_identity, an_initialize, the_facts

@@ -6,7 +6,8 @@ from datetime import datetime
 from goldpool.api.references import Blocker
 from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import StoragePool
-from goldpool.contracts.operations import Known, LocationFacts
+from goldpool.contracts.facts import LocationFacts
+from goldpool.contracts.operations import Known
 from goldpool.controllers.abandonment import abandons
 from goldpool.dispatch.mounts import LocationMount
 from goldpool.dispatch.outcome import Outcome

@@ -1,7 +1,8 @@
 """What is asked of a location's host, and under which id."""
 
 from goldpool.api.storagelocation import StorageLocation
-from goldpool.contracts.operations import Initialize, LocationFacts, LocationState, Probe, Rebind, Release
+from goldpool.contracts.facts import LocationFacts, LocationState
+from goldpool.contracts.operations import Initialize, Probe, Rebind, Release
 from goldpool.controllers.abandonment import abandons
 from goldpool.controllers.backing import tolerations_of
 from goldpool.controllers.naming import OperationIds

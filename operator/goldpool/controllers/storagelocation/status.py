@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from goldpool.api.storagelocation import StorageLocationStatus
-from goldpool.contracts.operations import Known, LocationState
+from goldpool.contracts.facts import LocationState
+from goldpool.contracts.operations import Known
 from goldpool.controllers import abandonment
 from goldpool.controllers.storagelocation.observed import Observed
 from goldpool.controllers.verdict import Verdict, conditions, timestamp

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from goldpool.contracts.facts import LocationFacts, LocationState
 from goldpool.contracts.layout import Owner
 from goldpool.contracts.operations import (
     PERMANENT,
@@ -18,8 +19,6 @@ from goldpool.contracts.operations import (
     Fetch,
     Fetched,
     Initialize,
-    LocationFacts,
-    LocationState,
     Operation,
     Probed,
     ProbeSource,
