@@ -192,7 +192,7 @@ class TemplateStatus(ApiModel):
     )
     conditions: Conditions = Field(
         default=[],
-        description="Ready, Reconciling, Stalled, DeletionBlocked, SourceReachable, SourceChanged, Degraded.",
+        description="Ready, Reconciling, Stalled, DeletionBlocked, SourceReachable, SourceChanged, Verified, Degraded.",
     )
     revision: Annotated[str, StringConstraints(max_length=64)] | None = Field(
         default=None,

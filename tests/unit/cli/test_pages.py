@@ -36,7 +36,9 @@ def test_every_example_is_taken(page: Page, example: Example) -> None:
     end = next((i for i, word in enumerate(words) if word in ("|", ">") and i > begin), len(words))
     name, *arguments = words[begin:end]
     assert name == page.name
-    page.make_context(name, arguments)  # raises UsageError
+    # Below the program itself, whose options for help a command keeps from its first context on.
+    with main.make_context("kubectl-goldpool", [name]) as program:
+        page.make_context(name, arguments, parent=program)  # raises UsageError
 
 
 def test_the_manual_has_every_page() -> None:
