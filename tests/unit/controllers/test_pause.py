@@ -3,9 +3,12 @@
 import pytest
 
 from goldpool.contracts.machine import GUEST_STATE
+from goldpool.controllers.virtualmachine.evidence import may_say_why
 from goldpool.controllers.virtualmachine.observed import Pause
 from goldpool.controllers.virtualmachine.pause import pause_of, sentence
 from goldpool.controllers.virtualmachine.plan import plan
+from goldpool.kube.port import Obj
+from goldpool.planning.snapshot import NodeView
 from tests.unit.controllers.builders import a_blank_volume, a_container, a_node, a_pod, ago
 from tests.unit.controllers.machines import a_disk, a_ready_disk
 from tests.unit.controllers.reading import effects_of, field, message, reason
@@ -79,3 +82,18 @@ def test_a_lost_host_is_named_before_what_its_log_last_said() -> None:
     found = plan(followed(pod, status=BOOTED, pauses=(Pause("root", True),), pod_node=a_node(ready=False)))
     assert reason(found) == "HostLost"
     assert effects_of(found, object) == []
+
+
+@pytest.mark.parametrize(
+    ("pod", "host", "asked"),
+    [
+        (a_pod(containers=[a_container()]), a_node(), True),
+        (a_pod(ready=True), a_node(), False),
+        (a_pod(), a_node(), False),
+        (a_pod(containers=[a_container()]), a_node(ready=False), False),
+        (a_pod(containers=[a_container()]), None, False),
+    ],
+    ids=["does not run", "runs", "has not started", "its host does not answer", "its host was deleted"],
+)
+def test_only_a_host_that_answers_is_asked_why(pod: Obj, host: NodeView | None, asked: bool) -> None:
+    assert may_say_why(pod, host) is asked

@@ -1,7 +1,9 @@
 """Gathers a machine's world."""
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Final
 
 from goldpool.api.storagepool import PoolState
 from goldpool.api.template import Template
@@ -13,7 +15,7 @@ from goldpool.controllers.landscape import Landscape
 from goldpool.controllers.naming import lease_name, pod_name
 from goldpool.controllers.virtualmachine.affected import affected
 from goldpool.controllers.virtualmachine.collection import collect
-from goldpool.controllers.virtualmachine.evidence import is_executing, is_ready
+from goldpool.controllers.virtualmachine.evidence import may_say_why
 from goldpool.controllers.virtualmachine.medium import needs_place
 from goldpool.controllers.virtualmachine.observed import (
     DiskView,
@@ -40,6 +42,9 @@ from goldpool.planning.placement import Placement, Unplaceable
 from goldpool.planning.references import template_of
 from goldpool.planning.revisions import superseded
 from goldpool.planning.views import ISO
+
+_LOG_SECONDS: Final = 10
+"""A host may have gone before its Node says so."""
 
 
 class VirtualMachineController:
@@ -135,14 +140,15 @@ class VirtualMachineController:
 
     async def _pauses(self, pod: Obj | None, disks: Iterable[DiskView]) -> tuple[Pause, ...]:
         """Only a log says why a guest does not run: the kubelet keeps the readiness probe's answer to itself."""
-        if pod is None or is_ready(pod) or not is_executing(pod):
+        if pod is None or not may_say_why(pod, self._world.node(pod["spec"].get("nodeName", ""))):
             return ()
         metadata = pod["metadata"]
         try:
-            log = await self._world.kube.pod_log(
-                metadata["name"], metadata["namespace"], tail_lines=LOG_LINES
-            )
-        except KubeError:
+            async with asyncio.timeout(_LOG_SECONDS):
+                log = await self._world.kube.pod_log(
+                    metadata["name"], metadata["namespace"], tail_lines=LOG_LINES
+                )
+        except (KubeError, TimeoutError):
             return ()  # its host does not answer, or the container has just ended
         return pause_of(log, disks)
 

@@ -83,6 +83,12 @@ def is_executing(pod: Obj) -> bool:
     )
 
 
+def may_say_why(pod: Obj, host: NodeView | None) -> bool:
+    """Whether to ask the pod's log why its guest does not run. On a host that does not answer the question would hold up
+    the pass, and with it a worker, for as long as a request may take; and nothing is asked that a lost host decides."""
+    return is_executing(pod) and not is_ready(pod) and host is not None and host.ready
+
+
 def eviction(pod: Obj) -> str:
     """Why the pod is being evicted, as the condition's reason; empty when nobody evicts it."""
     for condition in pod.get("status", {}).get("conditions", ()):
