@@ -19,7 +19,7 @@ def test_other():
     pass
 """
 BROKEN = "def test_it():\n    assert False\n"
-MANY = "import pytest\n\n@pytest.mark.parametrize('n', range(6))\ndef test_it(n):\n    assert False\n"
+MANY = f"import pytest\n\n@pytest.mark.parametrize('n', range({second_look.MOST + 1}))\ndef test_it(n):\n    assert False\n"
 
 
 @pytest.mark.parametrize(
