@@ -172,6 +172,8 @@ def _worker() -> str:
 def _company(item: pytest.Item) -> Company:
     if item.get_closest_marker("alone"):
         return Company.NOBODY
+    if item.get_closest_marker("breaks_host"):
+        return Company.BREAKERS
     return Company.KILLERS if item.get_closest_marker("kills_operator") else Company.ANY
 
 

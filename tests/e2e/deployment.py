@@ -26,7 +26,7 @@ def scaled_to_zero(api: Api) -> Iterator[None]:
         scale(api, before)
 
 
-def scale(api: Api, replicas: int, timeout: float = 120) -> None:
+def scale(api: Api, replicas: int, timeout: float = 300) -> None:
     """Returns once there are as many ready pods."""
     api.patch("Deployment", NAME, {"spec": {"replicas": replicas}}, SYSTEM_NAMESPACE)
     end = monotonic() + timeout

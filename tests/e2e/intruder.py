@@ -65,7 +65,7 @@ def inside(
     tries = json.dumps({"make": make, "write": write, "enter": enter})
     done = subprocess.run(
         ["kubectl", "-n", DATA_NAMESPACE, "exec", pod, "-c", container, "--", "python3", "-c", _PROGRAM, tries],
-        capture_output=True, text=True, check=False, timeout=120,
+        capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return Intruder(json.loads(done.stdout))

@@ -56,7 +56,7 @@ class Nodes:
         """A program of the machine in the node's mount namespace."""
         holder = next(n["holderPid"] for n in self._state()["nodes"] if n["name"] == node)
         command = ["nsenter", "-t", str(holder), "-m", "--", *argv]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         if done.returncode:
             raise RuntimeError(f"{' '.join(argv)} on {node}: {done.stderr}")
         return done.stdout

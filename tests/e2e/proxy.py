@@ -104,7 +104,7 @@ class ApiProxy:
             target=self._loop.run_until_complete, args=(self._main(),), daemon=True
         )
         self._thread.start()
-        assert self._ready.wait(60)
+        assert self._ready.wait(300)
         config["clusters"][0]["cluster"] = {
             "server": f"https://127.0.0.1:{self.port}",
             "certificate-authority": str(self._certificate),
@@ -284,6 +284,6 @@ def _self_signed(directory: Path) -> Path:
          "-days", "2", "-subj", "/CN=api-server-proxy", "-addext", "subjectAltName=IP:127.0.0.1",
          "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,digitalSignature",
          "-keyout", str(certificate.with_suffix(".key")), "-out", str(certificate)],
-        check=True, capture_output=True, timeout=60,
+        check=True, capture_output=True, timeout=300,
     )  # fmt: skip
     return certificate

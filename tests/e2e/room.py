@@ -11,7 +11,9 @@ class Company(IntEnum):
     """Everybody who leaves the operator and the nodes' network alone."""
     KILLERS = 1
     """Those who also expect the operator to vanish at any moment."""
-    NOBODY = 2
+    BREAKERS = 2
+    """Those who take a host away, each another one, and use no other."""
+    NOBODY = 3
 
 
 class Room:

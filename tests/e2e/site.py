@@ -117,6 +117,12 @@ class Site:
         found = self.api.every("Event", self.namespace)
         return [f"{e['reason']}: {e['message']}" for e in found if e["involvedObject"]["name"] == name]
 
+    def told(self, name: str, begin: str) -> list[str]:
+        """The events of a tenant's object that begin like this, once there is one: they are written behind its status."""
+        return self.eventually(
+            lambda: [e for e in self.events(name) if e.startswith(begin)], f"{name} was told {begin!r}"
+        )
+
     # --- waiting
 
     def eventually(self, question: Callable[[], T], what: str, timeout: float = PATIENCE_SECONDS) -> T:

@@ -58,7 +58,7 @@ def examples(site: Site, image: Image) -> list[Obj]:
 def kubectl(*arguments: str, objects: list[Obj]) -> subprocess.CompletedProcess[str]:
     text = yaml.safe_dump_all(objects)
     command = ["kubectl", *arguments, "-f", "-"]
-    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=300, check=False)
 
 
 def fields(tree: Obj, path: str = "") -> Iterator[str]:
@@ -87,7 +87,7 @@ def one_of_each(objects: list[Obj]) -> Iterator[Obj]:
         place = ["--namespace", metadata["namespace"]] if "namespace" in metadata else []
         command = ["kubectl", "get", "--show-managed-fields", "-o", "json", *place,
                    f"{obj['kind'].lower()}s.goldpool.io", metadata["name"]]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
         yield json.loads(done.stdout)
 
 

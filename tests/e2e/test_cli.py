@@ -51,7 +51,7 @@ def test_machines_are_stopped_started_and_restarted(site: Site, boot: Image) -> 
 
     said = goldpool("start", "--wait", *where, "one", "two").stdout
     assert f"{site.namespace}/one runs on {NODE}" in said
-    assert site.status("VirtualMachine", "two")["phase"] == "Running"
+    site.running("two")
 
     before = pod_uid(site, "one")
     goldpool("restart", "--wait", *where, "one")

@@ -26,7 +26,7 @@ def test_a_machine_boots_from_a_parent_beside_its_disk_and_takes_it_along(
     status = site.status("VirtualMachine", "preferred")
     assert (status["host"], status["rootPool"], status["fallbackPool"]) == (NODE, standard, standard)
     assert "goldenPool" not in status
-    [told] = [e for e in site.events("preferred") if e.startswith("Placed: ")]
+    [told] = site.told("preferred", "Placed: ")
     assert f"root in {standard} with its parent beside it as a fallback" in told
     said = goldpool("explain", "vm", "preferred", "-n", site.namespace).stdout
     assert f"{standard} (fallback)" in said
@@ -40,7 +40,7 @@ def test_a_machine_boots_from_a_parent_beside_its_disk_and_takes_it_along(
     assert "fallback" in line
     site.delete("StoragePool", standard)
     blocked(site, "StoragePool", standard, "preferred-root")
-    assert site.status("VirtualMachine", "preferred")["phase"] == "Running"
+    site.running("preferred")
 
     site.delete("VirtualMachine", "preferred")
     site.gone("StoragePool", standard)
@@ -59,7 +59,7 @@ def test_a_parent_that_nobody_uses_makes_room_for_disks_at_once(site: Site, boot
     site.delete("VirtualMachine", "first")
     site.gone("Volume", "first-root")
     assert [p["metadata"]["name"] for p in site.parents(template)] == [parent["metadata"]["name"]]
-    assert site.status("VirtualMachine", "second")["phase"] == "Running"
+    site.running("second")
     site.delete("VirtualMachine", "second")
     site.gone("Parent", parent["metadata"]["name"])
     assert site.nodes.names_in(NODE, f"{TEST_STANDARD}/templates") == []

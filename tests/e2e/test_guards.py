@@ -45,7 +45,7 @@ def test_a_used_pool_and_template_go_with_their_last_machine(site: Site, boot: I
     for kind, name in (("Template", template), ("StoragePool", golden), ("StoragePool", standard)):
         blocked(site, kind, name, "second-root")
     assert site.nodes.names_in(NODE, f"{TEST_GOLDEN}/templates") == [parent["metadata"]["name"]]
-    assert site.status("VirtualMachine", "second")["phase"] == "Running"
+    site.running("second")
     assert pod_uid(site, "second") == before["second"]
 
     site.delete("VirtualMachine", "second")
@@ -62,6 +62,7 @@ def test_a_machine_takes_its_pod_disk_and_unused_parent_with_it_and_not_before(
     template = site.template(boot, retention="0s")
     site.machine("vm", template=template)
     site.running("vm")
+    pod = pod_uid(site, "vm")
     disk = site.get("Volume", "vm-root")["spec"]["storageID"]
     (parent,) = site.parents(template)
     name = parent["metadata"]["name"]
@@ -70,7 +71,8 @@ def test_a_machine_takes_its_pod_disk_and_unused_parent_with_it_and_not_before(
     site.delete("Parent", name)
     blocked(site, "Parent", name, "vm-root")
     assert f"{name}/disk.qcow2" in site.nodes.files(NODE, f"{TEST_GOLDEN}/templates")
-    assert site.status("VirtualMachine", "vm")["phase"] == "Running"
+    site.running("vm")
+    assert pod_uid(site, "vm") == pod
 
     site.delete("VirtualMachine", "vm")
     site.gone("VirtualMachine", "vm")
@@ -106,7 +108,7 @@ def test_a_volume_in_use_is_not_deleted_and_serves_one_machine_at_a_time(
 
     site.delete("Volume", "first-root")
     blocked(site, "Volume", "first-root", "second")
-    assert site.status("VirtualMachine", "second")["phase"] == "Running"
+    site.running("second")
     site.delete("VirtualMachine", "second")
     site.gone("Volume", "first-root")
     assert site.nodes.names_in(NODE, f"{TEST_STANDARD}/volumes") == []

@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.builders import TEST_STANDARD
 from tests.e2e.lives import Lives
 from tests.e2e.server import Image
-from tests.e2e.site import Site
+from tests.e2e.site import PATIENCE_SECONDS, Site
 
 NODE = "node-1"
 pytestmark = pytest.mark.kills_operator
@@ -22,14 +22,16 @@ def each_operation_once(site: Site, *pools: str) -> None:
 
 def test_killed_during_a_fetch_it_downloads_once(site: Site, boot: Image, boot_line: str) -> None:
     golden, standard = site.pools_on(NODE)
-    boot.pause = 0.06
+    boot.pause = 2  # two minutes in all, unless the test lets it
     template = site.template(boot)
     site.machine("vm", template=template)
-    assert boot.begun.wait(60)
+    assert boot.begun.wait(PATIENCE_SECONDS)
 
     site.operator.kill()
     assert site.images.whole(f"/{template}", NODE) == 0, "the fetch was over before the operator was killed"
     site.operator.start()
+    site.operator.await_ready()
+    boot.pause = 0
     site.running("vm")
     site.says("vm", f"{boot_line} BOOTS 0001")
     assert site.images.gets_of(f"/{template}") == {NODE: 1}
@@ -39,11 +41,13 @@ def test_killed_during_a_fetch_it_downloads_once(site: Site, boot: Image, boot_l
 
 def test_a_fetch_that_ends_while_no_operator_is_there_is_taken_over(site: Site, boot: Image) -> None:
     golden, standard = site.pools_on(NODE)
-    boot.pause = 0.01
+    boot.pause = 2  # two minutes in all, unless the test lets it
     template = site.template(boot)
     site.machine("vm", template=template)
-    assert boot.begun.wait(60)
+    assert boot.begun.wait(PATIENCE_SECONDS)
     site.operator.kill()
+    assert site.images.whole(f"/{template}", NODE) == 0, "the fetch was over before the operator was killed"
+    boot.pause = 0
     site.eventually(lambda: site.images.whole(f"/{template}", NODE), "the Job goes on by itself")
     time.sleep(2)
     site.operator.start()

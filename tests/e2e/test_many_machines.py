@@ -20,7 +20,7 @@ def test_twenty_machines_at_once_download_once_per_location(site: Site, boot: Im
     assert site.images.gets_of(f"/{template}") == dict.fromkeys(hosts, 1)
 
     for name in NAMES:
-        assert site.condition("VirtualMachine", name)["status"] == "True"
+        site.ready("VirtualMachine", name)
         assert f"{boot_line} BOOTS 0001" in site.says(name, "BS-MARKER")
 
     parents = {p["spec"]["host"]: p for p in site.parents(template)}

@@ -42,13 +42,13 @@ OBJECTS = {
 
 
 def run(*command: str | Path, stdin: str = "") -> str:
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, f"{' '.join(map(str, command))}: {done.stderr or done.stdout}"
     return done.stdout
 
 
 def helm(*arguments: str, stdin: str = "") -> None:
-    run("helm", *arguments, "--namespace", SYSTEM_NAMESPACE, "--wait", "--timeout", "200s", stdin=stdin)
+    run("helm", *arguments, "--namespace", SYSTEM_NAMESPACE, "--wait", "--timeout", "300s", stdin=stdin)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def prometheus_kinds() -> Iterator[None]:
     missing = not any(name in known for name in names)
     if missing:
         run("kubectl", "create", "-f", PROMETHEUS_KINDS)
-        run("kubectl", "wait", "--for=condition=Established", "--timeout=30s", "crd", *names)
+        run("kubectl", "wait", "--for=condition=Established", "--timeout=300s", "crd", *names)
     yield
     if missing:
         run("kubectl", "delete", "--wait=false", "crd", *names)
@@ -141,7 +141,7 @@ def test_everything_the_chart_can_bring(installed: None, site: Site, boot: Image
     for runbook in sorted((ROOT / "docs/runbooks").glob("*.md")):
         for command in diagnosis(runbook):
             done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True,
-                                  timeout=60, check=False)  # fmt: skip
+                                  timeout=300, check=False)  # fmt: skip
             # grep may find nothing; kubectl fails with a message.
             nothing = done.returncode == 1 and "| grep" in command and "rror" not in done.stderr
             assert done.returncode == 0 or nothing, f"{runbook.stem}: {command}\n{done.stderr}"

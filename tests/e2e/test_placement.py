@@ -33,7 +33,7 @@ def test_a_machines_place_is_explained_and_told(site: Site, boot: Image) -> None
     site.machine("vm", template=template)
     site.running("vm")
     host = site.status("VirtualMachine", "vm")["host"]
-    [told] = [e for e in site.events("vm") if e.startswith("Placed: ")]
+    [told] = site.told("vm", "Placed: ")
     assert told.startswith(f"Placed: placed on {host}: root in {standard} over {golden} (")
 
     site.machine("wanting", template=template, tags=["fast"])

@@ -41,7 +41,7 @@ def test_a_golden_disk_replaced_by_an_empty_one_is_filled_again_once_a_person_sa
         site.template(boot, stem="other", prepare=[golden])  # something that looks at the disk
         sentence = site.reason("StorageLocation", location, "NotMounted")
         assert f"kubectl annotate storagelocation {location} goldpool.io/abandon={NODE}" in sentence
-        assert site.status("VirtualMachine", "old")["phase"] == "Running", "it holds what it has opened"
+        site.running("old")  # it holds what it has opened
         assert site.nodes.names_in(NODE, TEST_GOLDEN) == [], "nothing is written there unasked"
 
         site.api.patch(

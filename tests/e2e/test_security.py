@@ -24,7 +24,7 @@ Say = Callable[..., str]
 def kubectl(*words: str, stdin: Obj | None = None) -> subprocess.CompletedProcess[str]:
     text = yaml.safe_dump(stdin) if stdin else ""
     return subprocess.run(
-        ["kubectl", *words], input=text, capture_output=True, text=True, check=False, timeout=60
+        ["kubectl", *words], input=text, capture_output=True, text=True, check=False, timeout=300
     )
 
 

@@ -35,7 +35,7 @@ class SecondRelease:
 
     def helm(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = ["helm", *arguments, "--namespace", self.site.namespace]
-        return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
 
     def is_there(self) -> bool:
         return self.site.api.get("Deployment", self.name, self.site.namespace) is not None

@@ -107,7 +107,7 @@ class Panel:
         command = ["kubectl", "wait", "--for=condition=Ready", "--timeout=0s", resource]
         if "namespace" in obj["metadata"]:
             command += ["--namespace", obj["metadata"]["namespace"]]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         if done.returncode and not any(word in done.stderr for word in ("timed out", "not met", "NotFound")):
             raise Disagreement(done.stderr)
         return done.returncode == 0
@@ -132,7 +132,7 @@ def panel(site: Site, scripts: dict[str, Path]) -> Panel:
 
 @pytest.mark.alone  # it takes the operator away
 def test_from_creation_to_deletion_they_agree(site: Site, panel: Panel, boot: Image) -> None:
-    slow = Image(boot.content, pause=2)
+    slow = Image(boot.content, pause=5)
     site.operator.stop()
     golden = site.pool("golden", golden=True, hosts={"kubernetes.io/hostname": NODE})
     standard = site.pool("standard", hosts={"kubernetes.io/hostname": NODE})

@@ -34,7 +34,7 @@ def queued(room: Room, who: str) -> None:
         assert room.changed.wait_for(lambda: who in room.waiting, PATIENCE)
 
 
-BEAR_EACH_OTHER = {(Company.ANY, Company.ANY), (Company.KILLERS, Company.KILLERS)}
+BEAR_EACH_OTHER = {(each, each) for each in (Company.ANY, Company.KILLERS, Company.BREAKERS)}
 
 
 @pytest.mark.parametrize(("inside", "outside"), [*itertools.product(Company, Company)])
