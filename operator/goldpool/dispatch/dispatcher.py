@@ -287,6 +287,8 @@ class Dispatcher:
             watched.removing = False
             return
         log.info("job deleted", job=watched.name, background=background)
+        if self._watched.get(watched.name) is not watched:
+            return  # It was seen to go before this answer came, and its name may be another Job's by now.
         if background:
             self._gone(watched.name)
         else:

@@ -3,13 +3,15 @@
 import asyncio
 import hashlib
 import random
+from typing import Any, cast
 
 from goldpool.contracts.facts import LocationState
 from goldpool.contracts.operations import DeleteVolume, FailureReason, Probe, Progress
-from goldpool.dispatch.outcome import Failed, Running, Succeeded
+from goldpool.dispatch.outcome import Failed, Pending, Running, Succeeded
+from goldpool.dispatch.record import JobKind
 from goldpool.dispatch.settings import Limits
 from goldpool.kube.client import KubeClient
-from goldpool.kube.port import Propagation
+from goldpool.kube.port import Propagation, Resource
 from goldpool.kube.resources import JOB, POD
 from tests.cluster.dispatch.world import Operator, Place, eventually, jobs_of, operator, pods_of, served
 
@@ -164,6 +166,62 @@ async def test_a_deleted_job_frees_its_slot_only_when_its_process_has_ended(
             return bool(alive) and alive != [first]
 
         await eventually(tried_again)
+
+
+class LateAnswers:
+    """The client, but for the answer to the next deletion of a Job: it comes when the test lets it."""
+
+    def __init__(self, client: KubeClient) -> None:
+        self._client = client
+        self.next_is_late = False
+        self.deleted, self.answered = asyncio.Event(), asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def delete(self, resource: Resource, *words: Any, **more: Any) -> None:
+        await self._client.delete(resource, *words, **more)
+        if resource == JOB and self.next_is_late:
+            self.next_is_late = False
+            self.deleted.set()
+            await self.answered.wait()
+
+
+async def test_a_late_answer_to_a_deletion_is_not_taken_for_the_next_jobs_end(
+    client: KubeClient, place: Place
+) -> None:
+    """The Job was seen to go before the answer came, and by then the slot is another's."""
+    late = LateAnswers(client)
+    async with operator(cast("KubeClient", late), place) as running:
+        await initialized(running)
+        await none_left(client, place)
+        late.next_is_late = True
+        first, second = place.blank("v-1"), place.blank("v-2")
+        await running.ask(first)
+        await running.ends(first)
+        await running.settle([first])
+        await late.deleted.wait()
+
+        async def slot_free() -> bool:
+            return running.dispatcher.load()[1][JobKind.SLOT] == 0
+
+        await eventually(slot_free)
+        before = running.jobs_seen
+        await running.ask(second)
+
+        async def another_job() -> bool:
+            return running.jobs_seen == before + 1
+
+        await eventually(another_job)
+        late.answered.set()
+        for _ in range(20):
+            await asyncio.sleep(0)  # what waits for the answer goes on
+        assert not isinstance(running.dispatcher.outcome(second.id), Pending), "it is in a Job"
+        ended = await running.ends(second)
+        assert isinstance(ended[second.id], Succeeded), ended
+        await running.settle([second])
+        await none_left(client, place)
+        assert running.jobs_seen == before + 1
 
 
 async def test_a_missing_path_is_not_mounted(client: KubeClient, place: Place) -> None:
