@@ -27,11 +27,11 @@ def explain(
 
 def _about(ask: Ask, locations: list[LocationView]) -> Unplaceable:
     concerned = [loc for loc in locations if may_hold(loc, ask) or may_hold_parent(loc, ask)]
-    rejections = tuple(reject(loc, ask) or _half(loc, ask) for loc in concerned)
+    rejections = tuple(reject(loc, ask) or half(loc, ask) for loc in concerned)
     return Unplaceable(rejections, disk=ask.disk.name)
 
 
-def _half(location: LocationView, ask: Ask) -> Rejection:
+def half(location: LocationView, ask: Ask) -> Rejection:
     """The location itself would do; what it needs besides, its hosts do not reach."""
     template = ask.disk.template
     if location.golden:

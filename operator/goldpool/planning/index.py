@@ -85,10 +85,12 @@ class GoldenGroups:
 
 
 class Index:
-    """``version`` changes with every change of what a plan may read, and with nothing else."""
+    """``changed`` collects the locations that plans see differently since the reader emptied it: themselves, or a copy
+    there. ``shape`` changes with the hosts, and with which locations there are. Nothing else changes either."""
 
     def __init__(self) -> None:
-        self.version = 0
+        self.shape = 0
+        self.changed: set[str] = set()
         self.parents: dict[tuple[str, str], ParentView] = {}
         """By (template, location); of several copies the better one."""
         self.nodes: dict[str, NodeView] = {}
@@ -171,7 +173,7 @@ class Index:
         if self.nodes.get(node.name) == node:
             return
         self.drop_node(node.name)
-        self.version += 1
+        self.shape += 1
         self.nodes[node.name] = node
         bit = self._known(node.name)
         view = host_view(node, [])
@@ -186,7 +188,7 @@ class Index:
         node = self.nodes.pop(name, None)
         if node is None:
             return
-        self.version += 1
+        self.shape += 1
         bit = self._bits[name]
         self._usable &= ~bit
         self._taints.pop(name, None)
@@ -210,8 +212,11 @@ class Index:
         before = self._kept.get(view.name)
         if before is not None and before.view == view:
             return
-        self.drop_location(view.name)
-        self.version += 1
+        if before is not None:
+            self._take(before)
+        if before is None or _identity(before.view) != _identity(view):
+            self.shape += 1
+        self.changed.add(view.name)
         slot = Slot.of(view)
         hosts = ANYWHERE if view.shared else 0
         for host in view.hosts:
@@ -229,12 +234,14 @@ class Index:
 
     def drop_location(self, name: str) -> None:
         kept = self._kept.pop(name, None)
-        if kept is None:
-            return
-        self.version += 1
+        if kept is not None:
+            self.shape += 1
+            self._take(kept)
+
+    def _take(self, kept: _Kept) -> None:
         if not kept.view.shared:
             self._at.pop((kept.slot, kept.hosts.bit_length() - 1), None)
-        for template, found in self._parents_at.get(name, {}).items():
+        for template, found in self._parents_at.get(kept.view.name, {}).items():
             self._drop_rank(template, kept, found)
         if kept.group is not None:
             self._take_ordinary(kept, *kept.group)
@@ -296,7 +303,7 @@ class Index:
         key = (template, location)
         if self.parents.get(key) == view:
             return
-        self.version += 1
+        self.changed.add(location)
         kept = self._kept.get(location)
         ranks = self._parents_at.setdefault(location, {})
         before = ranks.pop(template, None)
@@ -326,6 +333,11 @@ class Index:
             del slots[kept.slot]
         if not slots:
             del self._ranks[template]
+
+
+def _identity(view: LocationView) -> tuple[object, ...]:
+    """What makes it another location under the same name."""
+    return view.pool, view.host, view.golden, view.shared
 
 
 def _join(group: Group, kept: _Kept) -> None:

@@ -1,12 +1,11 @@
 """One plan at a time over everything that is known, including what was promised and is not observed yet.
 
 Fed with objects as they change. A plan first walks the index; only where nothing fits, or too many candidates almost do,
-every location is judged, and the answer to a question is kept for as long as the world stays as it is: a thousand
-machines that wait for room in a full cluster cost one search.
+every location is judged, and a refusal is kept and brought up to date: a thousand machines that wait for room in a full
+cluster cost one search.
 """
 
 from dataclasses import replace
-from typing import Final
 
 from goldpool.api.parent import Parent
 from goldpool.api.storagelocation import StorageLocation
@@ -29,6 +28,7 @@ from goldpool.planning.placement import (
     place,
 )
 from goldpool.planning.references import template_of
+from goldpool.planning.refusals import Refusals
 from goldpool.planning.reservation import rank
 from goldpool.planning.search import Candidates
 from goldpool.planning.snapshot import (
@@ -40,9 +40,6 @@ from goldpool.planning.snapshot import (
 )
 from goldpool.planning.views import BoundDisk, DiskWish
 from goldpool.planning.walk import Exhausted, walk
-
-REFUSALS_KEPT: Final = 1_000
-"""Different questions that nothing fits; machines made alike ask the same."""
 
 
 class Planner:
@@ -57,8 +54,7 @@ class Planner:
         self._facts: dict[str, LocationFacts] = {}
         self._in_pool: dict[str, set[str]] = {}
         self._stale: set[str] = set()
-        self._refusals: dict[object, Unplaceable] = {}
-        self._refused_at = 0
+        self._refusals = Refusals(self.index)
 
     # --- what changed; None is gone
 
@@ -175,11 +171,7 @@ class Planner:
         return planned(wish, lambda asked: self._place(asked, seed, tolerations or []))
 
     def _place(self, wish: MachineWish, seed: int, tolerated: list[Toleration]) -> Placement | Unplaceable:
-        question = _question(wish, tolerated)
-        if self._refused_at != self.index.version or len(self._refusals) > REFUSALS_KEPT:
-            self._refusals.clear()
-            self._refused_at = self.index.version
-        if (refused := self._refusals.get(question)) is not None:
+        if (refused := self._refusals.find(wish, tolerated)) is not None:
             return refused
         if wish.disks:
             try:
@@ -190,7 +182,7 @@ class Planner:
                 return self._explained(found, wish)
         answer = self.search(wish, seed=seed, tolerations=tolerated)
         if isinstance(answer, Unplaceable):
-            self._refusals[question] = answer
+            self._refusals.keep(wish, tolerated, answer)
             return answer
         return self._explained(answer, wish)
 
@@ -231,16 +223,3 @@ class Planner:
             wish, feasible, objections, locations, parents, seed=seed, allocator=self.allocator
         )
         return objections, found
-
-
-def _question(wish: MachineWish, tolerations: list[Toleration]) -> object:
-    """What a refusal depends on: neither the seed nor, as the order does not matter, the namespace's volumes."""
-    return (
-        wish.disks,
-        tuple((x.name, x.location.name if x.location else None, x.parent_location) for x in wish.bound),
-        tuple(sorted(wish.node_selector.items())),
-        wish.avoid,
-        wish.namespace,
-        wish.unknown_parent_bytes,
-        tuple(sorted(repr(x) for x in tolerations)),
-    )

@@ -1,8 +1,8 @@
 """Why a candidate lost: data first, text once, where the numbers are."""
 
-from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Final
 
 from goldpool.planning.views import called
@@ -99,7 +99,7 @@ class Rejection:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Unplaceable:
     """Every candidate lost, each once, sorted by name. ``disk`` is the disk the rejections are about, ``""`` for all;
     ``candidates`` is what they name: locations or hosts."""
@@ -110,17 +110,26 @@ class Unplaceable:
     fallback: bool = False
     """Asked for parents beside their children, after golden pools could not serve."""
 
-    def counts(self) -> list[tuple[RejectionReason, int, str]]:
+    def counts(self) -> tuple[tuple[RejectionReason, int, str], ...]:
         """(reason, how many, detail of the first by name), most frequent first; ties in the order of the filters."""
+        return self._counts
+
+    @cached_property
+    def _counts(self) -> tuple[tuple[RejectionReason, int, str], ...]:
+        """Kept, because a remembered refusal of ten thousand locations is told to each machine that waits."""
+        number: dict[RejectionReason, int] = {}
         examples: dict[RejectionReason, str] = {}
         for rejection in self.rejections:
-            examples.setdefault(rejection.reason, rejection.detail)
-        number = Counter(r.reason for r in self.rejections)
+            reason = rejection.reason
+            if reason in number:
+                number[reason] += 1
+            else:
+                number[reason], examples[reason] = 1, rejection.detail
         order = list(RejectionReason)
-        return [
+        return tuple(
             (reason, number[reason], examples[reason])
             for reason in sorted(number, key=lambda r: (-number[r], order.index(r)))
-        ]
+        )
 
     def sentence(self) -> str:
         """One sentence for a condition's message, at most 1,024 characters:

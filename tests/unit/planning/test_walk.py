@@ -128,26 +128,35 @@ def test_a_changed_index_answers_as_one_built_anew(
     assert found == searched(index, wish, seed, allocator)
 
 
-def test_the_version_changes_with_what_a_plan_may_read_and_with_nothing_else() -> None:
+def test_what_a_plan_may_read_tells_that_it_changed_and_nothing_else_does() -> None:
     host, golden = a_location(), a_golden_location()
     index = an_index([HostView("node-1")], [host, golden], [])
-    before = index.version
+    index.changed.clear()
+    shape = index.shape
     index.put_location(a_location())
     index.put_node(a_node_view(HostView("node-1")))
     index.put_parent("t", golden.name, None)
     index.drop_location("unknown")
     index.drop_node("unknown")
-    assert index.version == before
-    for kind, what in (
-        ("location", a_location(used=10)),
-        ("host", HostView("node-1", ready=False)),
-        ("parent", ("t", golden.name, ParentView("t", golden.name, ready=True))),
-        ("gone", golden.name),
-        ("node gone", "node-1"),
+    assert (index.shape, index.changed) == (shape, set())
+    for kind, what, changed in (
+        ("location", a_location(used=10), host.name),
+        ("parent", ("t", golden.name, ParentView("t", golden.name, ready=True)), golden.name),
     ):
         change(index, kind, what)
-        assert index.version > before
-        before = index.version
+        assert (index.shape, index.changed) == (shape, {changed})
+        index.changed.clear()
+    reshapings: tuple[tuple[str, object], ...] = (
+        ("location", replace(host, golden=True)),
+        ("location", a_location("another")),
+        ("host", HostView("node-1", ready=False)),
+        ("gone", golden.name),
+        ("node gone", "node-1"),
+    )
+    for kind, its in reshapings:
+        change(index, kind, its)
+        assert index.shape > shape
+        shape = index.shape
 
 
 def test_what_is_full_is_passed_over_unjudged(monkeypatch: pytest.MonkeyPatch) -> None:
