@@ -20,8 +20,13 @@ pytestmark = pytest.mark.alone
 SHORT = {"LEASE_SECONDS": "6", "LEASE_RENEW_SECONDS": "4", "LEASE_RETRY_SECONDS": "0.5"}
 STEADY = SHORT | {"LEASE_SECONDS": "60", "LEASE_RENEW_SECONDS": "40"}
 """Takes over when a short Lease has run out, and does not lose its own when the machine stands still."""
-LONG = {"LEASE_SECONDS": "600", "LEASE_RENEW_SECONDS": "500", "LEASE_RETRY_SECONDS": "100"}
-"""Nothing of it runs out in a test, nor does the time between two attempts."""
+LONG = {
+    "LEASE_SECONDS": "600",
+    "LEASE_RENEW_SECONDS": "500",
+    "LEASE_RETRY_SECONDS": "100",
+    "SWEEP_SECONDS": "600",
+}
+"""Nothing of it runs out in a test, nor does the time between two attempts, or until a sweep, which lists everything."""
 
 
 @dataclass
