@@ -299,8 +299,9 @@ class Book:
     def _awaits_its_owner(self, flight: Flight) -> bool:
         """What a transfer's source said stands in its Job alone, and whoever asked for it will write it down. One that was
         found, and that nobody asks for, may be of a copy that is gone, or that counts another attempt by now."""
-        asked = any(entry.request is not None for entry in self._carried(flight))
-        return flight.record.kind is JobKind.FETCH and asked
+        if flight.record.kind is not JobKind.FETCH:
+            return False
+        return any(entry.request is not None for entry in self._carried(flight))
 
     def _lose(self, entries: list[Entry], batch: int, now: float, why: str) -> set[Key]:
         """In halves, so that one poison operation ends up alone; alone it is tried once more, then it fails."""

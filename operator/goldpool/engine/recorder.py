@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -25,11 +24,6 @@ _REASON: Final = 128
 log = structlog.get_logger(__name__)
 
 
-@dataclass(slots=True)
-class _Speaker:
-    bucket: TokenBucket
-
-
 class Recorder:
     """``record`` never blocks, waits or raises. What was said of an object in the last two minutes is not said again,
     and an object that says too much (25 at once, then one a minute) falls silent. An Event that cannot be posted is
@@ -50,7 +44,8 @@ class Recorder:
         self._clock = clock or SystemClock()
         self._backlog: asyncio.Queue[Obj] = asyncio.Queue(_BACKLOG)
         self._said: OrderedDict[tuple[str, ...], float] = OrderedDict()
-        self._speakers: OrderedDict[str, _Speaker] = OrderedDict()
+        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
+        """By the UID of the object that speaks."""
         self.dropped = 0
         """Events that nobody will ever see."""
 
@@ -98,13 +93,13 @@ class Recorder:
         return False
 
     def _may_speak(self, uid: str) -> bool:
-        speaker = self._speakers.pop(uid, None)
-        if speaker is None:
-            speaker = _Speaker(TokenBucket(_PER_SECOND, _BURST, clock=self._clock.monotonic))
-        self._speakers[uid] = speaker
-        while len(self._speakers) > _REMEMBERED:
-            self._speakers.popitem(last=False)
-        return speaker.bucket.try_take()
+        bucket = self._buckets.pop(uid, None)
+        if bucket is None:
+            bucket = TokenBucket(_PER_SECOND, _BURST, clock=self._clock.monotonic)
+        self._buckets[uid] = bucket
+        while len(self._buckets) > _REMEMBERED:
+            self._buckets.popitem(last=False)
+        return bucket.try_take()
 
     def _event(self, record: Record) -> Obj:
         regarding = record.regarding

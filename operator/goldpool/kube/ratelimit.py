@@ -34,11 +34,6 @@ class TokenBucket:
         self._tokens -= 1.0
         return True
 
-    def is_full(self) -> bool:
-        """Nothing was taken lately: the bucket can be forgotten and made anew."""
-        self._refill()
-        return self._tokens >= self._burst
-
     async def wait(self) -> None:
         delay = self.reserve()
         if not delay:
