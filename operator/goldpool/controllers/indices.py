@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from goldpool.controllers.naming import LABEL_VM_NAME, LABEL_VM_NAMESPACE
+from goldpool.controllers.naming import HOLDER_ANNOTATION, LABEL_VM_NAME, LABEL_VM_NAMESPACE
 from goldpool.kube import resources as r
 from goldpool.kube.cache import Cache
 from goldpool.kube.port import Obj
@@ -35,7 +35,7 @@ def register_indices(cache: Cache) -> None:
     cache.add_index(r.VIRTUAL_MACHINE, BY_VOLUME, volumes_named_by)
     cache.add_index(r.VOLUME, BY_MACHINE, machine_of_volume)
     cache.add_index(r.POD, BY_MACHINE, machine_of_pod)
-    cache.add_index(r.LEASE, BY_HOLDER, lambda o: _text(o, "metadata", "annotations", "goldpool.io/holder"))
+    cache.add_index(r.LEASE, BY_HOLDER, lambda o: _text(o, "metadata", "annotations", HOLDER_ANNOTATION))
     cache.add_index(r.VIRTUAL_MACHINE, BY_TEMPLATE, templates_named_by)
     cache.add_index(r.VIRTUAL_MACHINE, BY_ISO, lambda o: _text(o, "status", "iso", "template"))
     cache.add_index(r.VIRTUAL_MACHINE, BY_ISO_POOL, lambda o: _text(o, "status", "iso", "pool"))

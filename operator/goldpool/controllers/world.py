@@ -25,7 +25,7 @@ from goldpool.controllers.indices import (
     BY_POOL,
     BY_TEMPLATE,
 )
-from goldpool.controllers.naming import LABEL_VM_UID, STOPPED_FINALIZER
+from goldpool.controllers.naming import LABEL_TEMPLATE_UID, LABEL_VM_UID, STOPPED_FINALIZER
 from goldpool.dispatch.dispatcher import Dispatcher
 from goldpool.kube import resources as r
 from goldpool.kube.cache import Cache
@@ -180,7 +180,7 @@ class World:
         return [VirtualMachine.read(o) for o in await self.kube.list(r.VIRTUAL_MACHINE)]
 
     async def fresh_parents(self, template_uid: str) -> list[Parent]:
-        found = await self.kube.list(r.PARENT, labels=f"goldpool.io/template-uid={template_uid}")
+        found = await self.kube.list(r.PARENT, labels=f"{LABEL_TEMPLATE_UID}={template_uid}")
         for obj in found:
             self.cache.observe_write(r.PARENT, obj)
         return [Parent.read(o) for o in found]

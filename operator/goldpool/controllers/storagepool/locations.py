@@ -6,7 +6,7 @@ from goldpool.api.model import API_VERSION
 from goldpool.api.parent import Parent
 from goldpool.api.storagepool import Scope, StoragePool
 from goldpool.api.volume import Volume
-from goldpool.controllers.naming import FINALIZER, LABEL_MANAGED, MANAGED_BY
+from goldpool.controllers.naming import FINALIZER, LABEL_MANAGED, LABEL_POOL, MANAGED_BY
 from goldpool.controllers.storagepool.observed import Observed
 from goldpool.engine.plan import Create, Delete
 from goldpool.kube import resources as r
@@ -45,7 +45,7 @@ def missing_locations(o: Observed) -> Iterable[Create]:
                     "metadata": {
                         "name": name,
                         "finalizers": [FINALIZER],
-                        "labels": {LABEL_MANAGED: MANAGED_BY, "goldpool.io/pool": pool.name},
+                        "labels": {LABEL_MANAGED: MANAGED_BY, LABEL_POOL: pool.name},
                     },
                     "spec": {"pool": pool.name, "poolUID": pool.uid, "host": host},
                 },

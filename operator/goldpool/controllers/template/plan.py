@@ -9,6 +9,8 @@ from goldpool.api.template import Template
 from goldpool.controllers.naming import (
     FINALIZER,
     LABEL_MANAGED,
+    LABEL_POOL,
+    LABEL_TEMPLATE,
     LABEL_TEMPLATE_UID,
     MANAGED_BY,
     parent_name,
@@ -112,8 +114,8 @@ def _parent(o: Observed, want: Wanted, current: str, token: str, refetch: str = 
                 "labels": {
                     LABEL_MANAGED: MANAGED_BY,
                     LABEL_TEMPLATE_UID: metadata.uid,
-                    "goldpool.io/template": metadata.name,
-                    "goldpool.io/pool": want.pool,
+                    LABEL_TEMPLATE: metadata.name,
+                    LABEL_POOL: want.pool,
                 },
             },
             "spec": {

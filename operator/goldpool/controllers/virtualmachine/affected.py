@@ -4,7 +4,13 @@ from collections.abc import Iterable
 
 from goldpool.controllers.changes import differs, going, iso_of, readiness
 from goldpool.controllers.indices import BY_TEMPLATE, BY_VOLUME, machine_of_volume
-from goldpool.controllers.naming import LABEL_VM_NAME, LABEL_VM_NAMESPACE, LABEL_VM_UID
+from goldpool.controllers.naming import (
+    HOLDER_ANNOTATION,
+    LABEL_VM_NAME,
+    LABEL_VM_NAMESPACE,
+    LABEL_VM_UID,
+    VOLUME_ANNOTATION,
+)
 from goldpool.kube import resources as r
 from goldpool.kube.cache import Cache
 from goldpool.kube.port import Change, Key, Obj
@@ -30,10 +36,10 @@ def affected(cache: Cache, change: Change) -> Iterable[Key]:
                 yield Key("VirtualMachine", labels.get(LABEL_VM_NAMESPACE, ""), labels.get(LABEL_VM_NAME, ""))
         case r.LEASE:
             annotations = (change.new or change.old or {})["metadata"].get("annotations") or {}
-            volume = annotations.get("goldpool.io/volume", "")
+            volume = annotations.get(VOLUME_ANNOTATION, "")
             for obj in cache.by_index(r.VIRTUAL_MACHINE, BY_VOLUME, volume):
                 yield _key(obj)
-            if holder := annotations.get("goldpool.io/holder"):
+            if holder := annotations.get(HOLDER_ANNOTATION):
                 # Whether or not there is such a machine: its claim must not outlive it.
                 yield Key("VirtualMachine", *holder.split("/", 1))
         case r.TEMPLATE:

@@ -9,10 +9,13 @@ from goldpool.controllers.naming import (
     ABANDONED_ANNOTATION,
     FINALIZER,
     FIRST_USE_ANNOTATION,
+    HOLDER_ANNOTATION,
     LABEL_MANAGED,
+    LABEL_VM_NAME,
     LABEL_VOLUME_UID,
     MADE_FOR_ANNOTATION,
     MANAGED_BY,
+    VOLUME_ANNOTATION,
     lease_name,
 )
 from goldpool.controllers.virtualmachine.observed import DiskView, Observed
@@ -41,7 +44,7 @@ def ensure_root(o: Observed) -> tuple[Create, ...]:
                     "name": o.root.volume_name,
                     "namespace": metadata.namespace,
                     "finalizers": [FINALIZER],
-                    "labels": {LABEL_MANAGED: MANAGED_BY, "goldpool.io/virtualmachine": metadata.name},
+                    "labels": {LABEL_MANAGED: MANAGED_BY, LABEL_VM_NAME: metadata.name},
                     "annotations": {MADE_FOR_ANNOTATION: metadata.uid},
                 },
                 "spec": {
@@ -75,8 +78,8 @@ def claim_lease(o: Observed, disk: DiskView, *, first: bool) -> Create:
                 "namespace": o.pods.namespace,
                 "labels": {LABEL_MANAGED: MANAGED_BY, LABEL_VOLUME_UID: volume.uid},
                 "annotations": {
-                    "goldpool.io/volume": f"{volume.namespace}/{volume.name}",
-                    "goldpool.io/holder": f"{machine.namespace}/{machine.name}",
+                    VOLUME_ANNOTATION: f"{volume.namespace}/{volume.name}",
+                    HOLDER_ANNOTATION: f"{machine.namespace}/{machine.name}",
                     **({FIRST_USE_ANNOTATION: "true"} if first else {}),
                 },
             },

@@ -12,6 +12,7 @@ from goldpool.controllers.naming import (
     LABEL_VM_NAMESPACE,
     LABEL_VM_UID,
     MADE_FOR_ANNOTATION,
+    VOLUME_ANNOTATION,
 )
 from goldpool.controllers.world import World
 from goldpool.kube import resources as r
@@ -100,7 +101,7 @@ def _merely_by_default(machine: Obj, key: Key, volume: str) -> bool:
 
 def _with_disk(pods: Iterable[Obj], world: World, lease: Obj) -> Iterable[str]:
     notes = lease["metadata"].get("annotations") or {}
-    namespace, _, name = notes.get("goldpool.io/volume", "").partition("/")
+    namespace, _, name = notes.get(VOLUME_ANNOTATION, "").partition("/")
     volume = world.volume(namespace, name)
     disk = volume.spec.storage_id if volume is not None else None
     for pod in pods:

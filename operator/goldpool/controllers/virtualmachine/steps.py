@@ -6,7 +6,12 @@ from typing import Final
 from goldpool.api.conditions import ConditionType, Reason, is_true, message_of, why_stalled
 from goldpool.api.parent import ParentState
 from goldpool.api.volume import Volume
-from goldpool.controllers.naming import LABEL_VM_NAME, MADE_FOR_ANNOTATION, RETRY_ANNOTATION
+from goldpool.controllers.naming import (
+    HOLDER_ANNOTATION,
+    LABEL_VM_NAME,
+    MADE_FOR_ANNOTATION,
+    RETRY_ANNOTATION,
+)
 from goldpool.controllers.verdict import MESSAGE_LIMIT, busy, seconds_since, stalled, timestamp
 from goldpool.controllers.virtualmachine import medium
 from goldpool.controllers.virtualmachine.allowances import heed_allowances
@@ -214,7 +219,7 @@ def claim(o: Observed, draft: Draft) -> Plan | None:
     uid = o.machine.metadata.uid
     for disk in o.disks:
         if disk.lease is not None and disk.holder != uid:
-            holder = (disk.lease["metadata"].get("annotations") or {}).get("goldpool.io/holder", disk.holder)
+            holder = (disk.lease["metadata"].get("annotations") or {}).get(HOLDER_ANNOTATION, disk.holder)
             message = f"Volume {disk.volume_name} is in use by VirtualMachine {holder}" + _if_abandoned(
                 o, disk
             )

@@ -9,7 +9,13 @@ from goldpool.controllers.backing import executing_host, mount_of
 from goldpool.controllers.changes import differs, going, place_as_seen
 from goldpool.controllers.indices import BY_PARENT, BY_POOL, BY_TEMPLATE
 from goldpool.controllers.landscape import Landscape
-from goldpool.controllers.naming import OperationIds, lease_name, source_hash
+from goldpool.controllers.naming import (
+    HOLDER_ANNOTATION,
+    VOLUME_ANNOTATION,
+    OperationIds,
+    lease_name,
+    source_hash,
+)
 from goldpool.controllers.volume.adoption import rivals_of
 from goldpool.controllers.volume.observed import Discard, Observed, Place
 from goldpool.controllers.volume.plan import plan
@@ -104,7 +110,7 @@ class VolumeController:
             parent=world.parent(status.parent) if status.parent else None,
             lease=lease,
             holder=holder,
-            holder_name=annotations.get("goldpool.io/holder", ""),
+            holder_name=annotations.get(HOLDER_ANNOTATION, ""),
             direct=direct,
             token=world.token(),
             trash_seconds=world.settings.trash_seconds,
@@ -152,7 +158,7 @@ class VolumeController:
             case r.LEASE:
                 for obj in (change.new, change.old):
                     volume = ((obj or {}).get("metadata", {}).get("annotations") or {}).get(
-                        "goldpool.io/volume", ""
+                        VOLUME_ANNOTATION, ""
                     )
                     if volume:
                         namespace, _, name = volume.partition("/")
