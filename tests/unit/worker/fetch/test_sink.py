@@ -81,6 +81,16 @@ def test_a_run_of_zeros_is_a_hole_wherever_the_pieces_begin(tmp_path: Path) -> N
         assert os.fstat(fd).st_blocks * 512 <= 3 * BLOCK
 
 
+def test_holes_are_counted_from_the_beginning_of_the_file(tmp_path: Path) -> None:
+    pieces = [b"a" * 1000, b"a" * (BLOCK - 1000) + bytes(BLOCK) + b"z"]
+    with a_file(tmp_path) as fd:
+        file = SparseFile(fd)
+        for piece in pieces:
+            file.write(memoryview(piece))
+        assert os.pread(fd, 3 * BLOCK, 0) == b"".join(pieces)
+        assert os.fstat(fd).st_blocks * 512 < 2 * BLOCK
+
+
 def test_each_declared_digest_counts() -> None:
     for wrong in ALGORITHMS:
         declared = [
