@@ -170,6 +170,7 @@ def test_a_source_that_cannot_serve_makes_it_unready_but_not_stalled(
         assert told["status"] == reachable
         assert outcome.message in told["message"]
         assert not is_stalled(each)
+        assert field(each, "phase") == "Registered", "nothing is being fetched"
     if ready != "Probing":
         assert (reason(found), is_ready(found)) == (ready, False)
         assert outcome.message in message(found)
@@ -190,7 +191,8 @@ def test_failures_wait_longer_and_longer_and_keep_what_was_known() -> None:
 def test_what_copies_show_counts_more_than_what_was_answered() -> None:
     refused = a_probe(reason="SourceRefused", message="404", nextTime=ago(-60))
     want = (wanted(),)
-    assert reason(plan(observed(registered(refused), wanted=want))) == "Fetching"
+    fetching = plan(observed(registered(refused), wanted=want))
+    assert (reason(fetching), field(fetching, "phase")) == ("Fetching", "Fetching")
     assert names(plan(observed(registered(refused), wanted=want))) == ["Create"]
     ready = a_pinned_template(status={"source": {"probe": refused}})
     assert is_ready(plan(observed(ready, wanted=want, parents=(a_parent(),))))

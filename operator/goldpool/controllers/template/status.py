@@ -117,4 +117,7 @@ def _phase(o: Observed, verdict: Verdict, ready: int) -> str:
         return "Failed"
     if verdict.ready:
         return "Ready" if ready else "Registered"
-    return "Degraded" if ready else "Fetching"
+    if ready:
+        return "Degraded"
+    # A source that cannot serve makes it unready before anybody wants a copy: then nothing is being fetched.
+    return "Fetching" if o.wanted or o.parents else "Registered"
