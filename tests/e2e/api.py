@@ -34,7 +34,14 @@ _PREFIX: Final = {
 }
 
 _UNTIL_REACHABLE: Final = Retry(
-    total=None, connect=12, read=0, redirect=0, status=12, other=0, backoff_factor=0.25, backoff_max=8
+    total=14,
+    read=0,
+    redirect=0,
+    other=0,
+    status_forcelist={429},
+    allowed_methods=None,
+    backoff_factor=0.25,
+    backoff_max=8,
 )
 
 
