@@ -48,7 +48,7 @@ def user_kubeconfig(machine: Machine, user: str, *organisations: str) -> str:
 
 def start(machine: Machine) -> None:
     """Starts what does not run, and returns when the API server says it is ready. What ends meanwhile is started again, as
-    a kubelet would; a component that ends _TRIES times raises RuntimeError with the end of its log."""
+    a kubelet would; one that ended _TRIES times raises RuntimeError with the end of its log."""
     _end_strays(machine)
     started: Counter[str] = Counter()
 

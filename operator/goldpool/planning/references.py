@@ -71,14 +71,6 @@ def users_of_pool(
     return _users((*(_volume(v) for v in volumes if uses_pool(v, name)), *inserted), pods, jobs)
 
 
-def users_of_location(
-    pool: str, host: str, volumes: Iterable[Volume], *, pods: Iterable[str] = (), jobs: Iterable[str] = ()
-) -> Users:
-    """Volumes whose disk, or whose parent, is at this location; ``host`` is ``""`` for a Shared pool."""
-    users = (_volume(v) for v in volumes if _disk_at(v, pool, host) or _parent_at(v, pool, host))
-    return _users(users, pods, jobs)
-
-
 def uses_parent(volume: Volume, parent: Parent) -> bool:
     """The volume says so, or is bound where it will say so: between binding and creation only the binding knows.
     An old binding's status counts too, since its file may still lie on the old parent."""
@@ -125,13 +117,6 @@ def inserted_template(machine: VirtualMachine) -> str | None:
 
 def _status_is_current(volume: Volume) -> bool:
     return bound(volume) and volume.status.storage_id == volume.spec.storage_id
-
-
-def _disk_at(volume: Volume, pool: str, host: str) -> bool:
-    placement = volume.spec.placement
-    return (
-        bound(volume) and placement is not None and placement.pool == pool and (placement.host or "") == host
-    )
 
 
 def _parent_at(volume: Volume, pool: str, host: str) -> bool:

@@ -11,7 +11,6 @@ from goldpool.api.virtualmachine import VirtualMachine
 from goldpool.api.volume import Volume
 from goldpool.planning.references import (
     inserts_parent,
-    users_of_location,
     users_of_parent,
     users_of_pool,
     users_of_template,
@@ -103,21 +102,6 @@ def test_a_pool_is_used_by_machines_whose_iso_is_there() -> None:
     machine = a_machine(template="debian-12")
     assert users_of_pool("golden-ssd", [], [machine]).total == 1
     assert not users_of_pool("golden-b", [], [machine])
-
-
-@pytest.mark.parametrize(
-    ("pool", "host", "total"),
-    [
-        ("std-a", "node-1", 1),
-        ("std-a", "node-2", 0),
-        ("golden-ssd", "node-1", 1),
-        ("golden-ssd", "node-2", 0),
-    ],
-)
-def test_a_location_is_used_by_disks_and_by_the_children_of_its_parents(
-    pool: str, host: str, total: int
-) -> None:
-    assert users_of_location(pool, host, [a_volume(**AT)]).total == total
 
 
 @given(
