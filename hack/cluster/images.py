@@ -11,18 +11,19 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from hack.cluster import config
-from hack.cluster.commands import run
+from hack.cluster.commands import CommandFailedError, run
 
 NAME_ANNOTATIONS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+_IMPORT_ATTEMPTS = 6
 
 
 def write_archive(archive: Path, name: str, program: Path) -> None:
@@ -112,6 +113,22 @@ def ctr(layout: config.Layout, node: config.Node) -> list[str]:
     return ["ctr", "--address", str(layout.containerd_socket(node)), "--namespace", "k8s.io"]
 
 
+def import_archive(ctr: Sequence[str], archive: Path) -> None:
+    """Imports and unpacks; `ctr` is the command line up to its subcommand.
+
+    Once more when a snapshot or a blob is missed. An import takes names from older images, and containerd 1.6 before
+    1.6.37 may collect the layers of those while it counts on them ("parent snapshot does not exist: not found",
+    containerd pull request 10764); the next attempt unpacks what was collected.
+    """
+    for attempt in range(1, _IMPORT_ATTEMPTS + 1):
+        try:
+            run([*ctr, "images", "import", str(archive)], timeout=900)
+            return
+        except CommandFailedError as error:
+            if "not found" not in error.said or attempt == _IMPORT_ATTEMPTS:
+                raise
+
+
 def load_on(layout: config.Layout, node: config.Node, archive: Path, index: bytes) -> bool:
     """Imports and unpacks the archive on a node. False when the node has these very images, unpacked, under these very
     names: a name that another archive has taken meanwhile is imported again.
@@ -122,7 +139,7 @@ def load_on(layout: config.Layout, node: config.Node, archive: Path, index: byte
     marker = layout.node(node) / "loaded" / hashlib.sha256(index).hexdigest()
     if marker.exists() and wanted.items() <= parse_images(run([*ctr(layout, node), "images", "ls"])).items():
         return False
-    run([*ctr(layout, node), "images", "import", str(archive)], timeout=900)
+    import_archive(ctr(layout, node), archive)
     present = parse_images(run([*ctr(layout, node), "images", "ls"]))
     absent = sorted(name for name in wanted if present.get(name) != wanted[name])
     if absent:

@@ -35,6 +35,7 @@ STEPS = (
 _GRACE_SECONDS = 20
 _POLL_SECONDS = 0.1
 _TAIL_LINES = 200
+_LAST_WORDS_LINES = 12
 
 
 class Runner:
@@ -44,6 +45,7 @@ class Runner:
     """
 
     def __init__(self, logs: Path) -> None:
+        self.last_words: list[str] = []
         self._logs = logs
         self._stopping = threading.Event()
         self._running = 0
@@ -60,8 +62,9 @@ class Runner:
         took = report.duration(time.monotonic() - began)
         print(f"\n=== {step.name}: {'done' if passed else 'failed'} after {took}", flush=True)
         if not passed and log.exists():
-            lines = log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
-            print("\n".join(f"    {line}" for line in lines), flush=True)
+            lines = [f"    {line}" for line in log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]]
+            print("\n".join(lines), flush=True)
+            self.last_words += [f"{step.name} failed:", *lines[-_LAST_WORDS_LINES:], ""]
         return passed
 
     def stop(self) -> None:
@@ -131,7 +134,9 @@ def run_all() -> int:
                 subprocess.run(
                     [sys.executable, "-m", "hack.cluster", "down"], cwd=cache.REPOSITORY, check=False
                 )
-            print(f"\n{report.render(lanes.outcomes(), time.monotonic() - began)}", flush=True)
+            # Once more: what a step in the background said stands far above, and of a long log often only the end is kept.
+            print("", *runner.last_words, sep="\n", flush=True)
+            print(f"{report.render(lanes.outcomes(), time.monotonic() - began)}", flush=True)
     return 0 if outcomes and all(outcome.result is Result.PASSED for outcome in outcomes) else 1
 
 

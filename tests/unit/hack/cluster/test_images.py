@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from hack.cluster import images
+from hack.cluster.commands import CommandFailedError
 
 NAME = "goldpool.local/pause:1"
 
@@ -77,3 +78,33 @@ goldpool.local/pause:1 application/vnd.oci.image.manifest.v1+json sha256:aa     
 sha256:bb              application/vnd.oci.image.manifest.v1+json sha256:aa     711.0 KiB linux/amd64 -
 """
     assert images.parse_images(said) == {"goldpool.local/pause:1": "sha256:aa", "sha256:bb": "sha256:aa"}
+
+
+def _ctr(directory: Path, failures: int, said: str) -> list[str]:
+    """A `ctr` that fails so many times, and appends a line to `calls` each time."""
+    program = directory / "ctr"
+    program.write_text(
+        f'#!/bin/sh\necho "$@" >> {directory}/calls\n'
+        f'[ "$(wc -l < {directory}/calls)" -gt {failures} ] || {{ echo "ctr: {said}" >&2; exit 1; }}\n'
+    )
+    program.chmod(0o755)
+    return [str(program)]
+
+
+def test_an_import_whose_layers_were_collected_meanwhile_is_repeated(tmp_path: Path) -> None:
+    images.import_archive(
+        _ctr(tmp_path, 2, "parent snapshot sha256:66 does not exist: not found"), Path("a.tar")
+    )
+    assert (tmp_path / "calls").read_text().splitlines() == ["images import a.tar"] * 3
+
+
+@pytest.mark.parametrize(
+    ("said", "calls"),
+    [("parent snapshot sha256:66 does not exist: not found", 6), ("no space left on device", 1)],
+)
+def test_an_import_that_goes_on_failing_is_an_error_with_its_words(
+    tmp_path: Path, said: str, calls: int
+) -> None:
+    with pytest.raises(CommandFailedError, match=said):
+        images.import_archive(_ctr(tmp_path, 99, said), Path("a.tar"))
+    assert len((tmp_path / "calls").read_text().splitlines()) == calls

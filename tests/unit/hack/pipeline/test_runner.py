@@ -40,6 +40,7 @@ def test_a_failed_step_in_the_background_shows_what_it_said(
     assert "said" not in capsys.readouterr().out
     assert not runner.execute(Step("wrong", "wrong", background=True))
     assert "what is wrong" in capsys.readouterr().out
+    assert runner.last_words[:2] == ["wrong failed:", "    what is wrong"]
 
 
 def test_a_step_that_takes_too_long_ends_with_all_it_started(runner: Runner, tmp_path: Path) -> None:
