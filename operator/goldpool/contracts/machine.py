@@ -9,10 +9,6 @@ from goldpool.contracts.layout import ImageFormat, NameOnDisk, Sha256
 from goldpool.contracts.model import CONTRACT_VERSION, Contract
 
 MACHINE_ENV: Final = "GOLDPOOL_MACHINE"
-HEALTH_PORT: Final = 8378
-"""``GET /ready`` answers 200 while QMP says that the guest runs, else 503 with the reason as text;
-``GET /live`` 200 while the runtime itself turns."""
-
 DISKS_ROOT: Final = "/disks"
 """Each volume's own directory is mounted at ``/disks/<storageID>``."""
 PARENTS_ROOT: Final = "/parents"

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from goldpool.contracts.machine import DISKS_ROOT, HEALTH_PORT, PARENTS_ROOT
+from goldpool.contracts.health import HEALTH_PORT
+from goldpool.contracts.machine import DISKS_ROOT, PARENTS_ROOT
+from goldpool.runtime.listener import HEALTH_PORT_VARIABLE
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,6 @@ def from_variables(variables: Mapping[str, str]) -> Environment:
         termination_log=Path(variables.get("GOLDPOOL_TERMINATION_LOG", default.termination_log)),
         kvm=Path(variables.get("GOLDPOOL_KVM", default.kvm)),
         qemu=variables.get("GOLDPOOL_QEMU", default.qemu),
-        health_port=int(variables.get("GOLDPOOL_HEALTH_PORT", default.health_port)),
+        health_port=int(variables.get(HEALTH_PORT_VARIABLE, default.health_port)),
         limits=Limits(**limits),
     )

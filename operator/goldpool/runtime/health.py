@@ -1,13 +1,18 @@
 """A tiny HTTP/1.1 responder for the kubelet's probes: GET /ready and GET /live, one request per connection."""
 
 import asyncio
+import contextlib
+import socket
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
+from goldpool.contracts.health import READY_TIMEOUT_SECONDS
+
 HEAD_LIMIT: Final = 4096  # bytes
 REQUEST_SECONDS: Final = 5.0
-ALL_ADDRESSES: Final = "0.0.0.0"  # noqa: S104 - the kubelet comes from the node's address
+FIRST_RUN_SECONDS: Final = READY_TIMEOUT_SECONDS - 0.5
+"""How long ``/ready`` waits for a guest that never ran yet: the kubelet asks again only after a second."""
 
 
 def answer(head: bytes, unready: Callable[[], str]) -> tuple[HTTPStatus, str]:
@@ -38,8 +43,8 @@ def response(status: HTTPStatus, body: str) -> bytes:
     return head.encode() + content
 
 
-async def serve(port: int, unready: Callable[[], str]) -> asyncio.Server:
-    """Listens on all IPv4 addresses; port 0 takes a free one. Raises OSError when the port is taken.
+async def serve(listener: socket.socket, unready: Callable[[], str], ran: asyncio.Event) -> asyncio.Server:
+    """Answers at a listening socket, which it closes in the end. ``ran`` is set once the guest has begun to run.
 
     A request is at most 4 KiB and 5 seconds; a slower or larger one is answered 400 or dropped.
     """
@@ -48,7 +53,10 @@ async def serve(port: int, unready: Callable[[], str]) -> asyncio.Server:
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
                 try:
-                    status, body = answer(await reader.readuntil(b"\r\n\r\n"), unready)
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    if head.startswith(b"GET /ready"):
+                        await _first_run(ran)
+                    status, body = answer(head, unready)
                 except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
                     status, body = HTTPStatus.BAD_REQUEST, f"no request head within {HEAD_LIMIT} bytes"
                 writer.write(response(status, body))
@@ -58,7 +66,13 @@ async def serve(port: int, unready: Callable[[], str]) -> asyncio.Server:
         finally:
             writer.close()
 
-    return await asyncio.start_server(handle, ALL_ADDRESSES, port, limit=HEAD_LIMIT)
+    return await asyncio.start_server(handle, sock=listener, limit=HEAD_LIMIT)
+
+
+async def _first_run(ran: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(FIRST_RUN_SECONDS):
+            await ran.wait()
 
 
 def port_of(server: asyncio.Server) -> int:

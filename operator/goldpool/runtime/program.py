@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -12,19 +13,21 @@ from goldpool.contracts.model import CONTRACT_VERSION
 from goldpool.runtime import health, logs
 from goldpool.runtime.environment import Environment, from_variables
 from goldpool.runtime.guest import ended, exit_status
+from goldpool.runtime.listener import listen
 from goldpool.runtime.supervisor import StopRequest, Supervisor
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def run() -> int:
-    """The exit code. Expects the stop signals blocked and lets them through once they are listened to."""
+def run(listener: socket.socket | None) -> int:
+    """The exit code. Expects the stop signals blocked and lets them through once they are listened to. ``listener`` is
+    the health port, if it is open already."""
     logs.to_stderr()
     place = Environment()
     try:
         place = from_variables(os.environ)
         machine = told_machine(os.environ.get(MACHINE_ENV, ""))
-        end = asyncio.run(supervise(machine, place))
+        end = asyncio.run(supervise(machine, place, listener))
     except (ValueError, OSError) as error:
         end = ended(Exit.QEMU_FAILED, str(error))
     except Exception as error:  # the pod must say why it ended, whatever it was
@@ -47,14 +50,14 @@ def told_machine(text: str) -> Machine:
     return machine
 
 
-async def supervise(machine: Machine, place: Environment) -> Ended:
+async def supervise(machine: Machine, place: Environment, listener: socket.socket | None) -> Ended:
     stop = StopRequest()
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop.signal)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     supervisor = Supervisor(machine, place, stop)
-    server = await health.serve(place.health_port, supervisor.unready)
+    server = await health.serve(listener or listen(place.health_port), supervisor.unready, supervisor.ran)
     logs.info("health listening", port=health.port_of(server), machine=machine.name)
     try:
         return await supervisor.run()

@@ -69,6 +69,8 @@ class Supervisor:
         self._place = place
         self._limits = place.limits
         self._request = stop
+        self.ran = asyncio.Event()
+        """Set from the guest's first instruction on, also when it is paused later."""
         self._guest = Guest()
         self._stop = Stop()
         self._pause = Pause()
@@ -236,6 +238,7 @@ class Supervisor:
         self._pause.resumed = now
 
     def _note_running(self) -> None:
+        self.ran.set()
         self._pause.due = None
         if time.monotonic() - self._pause.resumed > self._limits.calm_seconds:
             self._pause.attempt = 0

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from goldpool.api.storagepool import Scope, StoragePool
+from goldpool.contracts.health import HEALTH_PORT, READY_TIMEOUT_SECONDS
 from goldpool.contracts.layout import ImageFormat, parent_directory, volume_directory
 from goldpool.contracts.machine import (
     DISKS_ROOT,
-    HEALTH_PORT,
     MACHINE_ENV,
     PARENTS_ROOT,
     Disk,
@@ -55,7 +55,7 @@ def pod_manifest(o: Observed) -> Obj:
         "readinessProbe": {
             "httpGet": {"path": "/ready", "port": "health"},
             "periodSeconds": 1,
-            "timeoutSeconds": 2,
+            "timeoutSeconds": READY_TIMEOUT_SECONDS,
             "failureThreshold": 1,
         },
         "livenessProbe": {
