@@ -16,9 +16,9 @@ from goldpool.engine.plan import Patch
 from goldpool.kube import resources as r
 from goldpool.kube.port import Change, Key, KubeApi, Obj, Resource
 from goldpool.planning.allocators import ALLOCATORS
-from goldpool.planning.ledger import Promised, Spot
 from goldpool.planning.placement import DiskPlacement, MachineWish, Placement, Unplaceable
 from goldpool.planning.planner import Planner
+from goldpool.planning.promises import Promised, Spot
 from goldpool.planning.snapshot import avoid_of, iso_spot, medium_wish, node_view, seed_of
 
 _READ = (r.STORAGE_POOL, r.STORAGE_LOCATION, r.NODE, r.TEMPLATE, r.PARENT, r.VOLUME, r.VIRTUAL_MACHINE)

@@ -6,20 +6,16 @@ Objects being deleted count until they are gone, because their bytes do.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Self, TypeVar
 
-from goldpool.api.parent import Parent, ParentState
+from goldpool.api.parent import Parent
 from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.template import Template
 from goldpool.api.volume import Volume
-from goldpool.planning.references import bound, template_of
+from goldpool.planning.promises import Copy, Disk, Promised, Spot, TemplateSizes
 from goldpool.planning.reservation import rank
-from goldpool.planning.revisions import superseded
 from goldpool.planning.views import ParentView
 
-Spot = tuple[str, str]
-"""(template, location)"""
 VolumeKey = tuple[str, str]
 """(namespace, name)"""
 MachineKey = tuple[str, str]
@@ -28,81 +24,18 @@ H = TypeVar("H", bound=Hashable)
 V = TypeVar("V", bound=Hashable)
 
 
-@dataclass(frozen=True, slots=True)
-class Promised:
-    """Sums at one location; the fields of ``LocationView`` of the same meaning."""
-
-    allocated_bytes: int = 0
-    allocated_iops: int = 0
-    fetching_bytes: int = 0
-    unsized: int = 0
-
-    def __add__(self, other: "Promised") -> "Promised":
-        return Promised(
-            self.allocated_bytes + other.allocated_bytes,
-            self.allocated_iops + other.allocated_iops,
-            self.fetching_bytes + other.fetching_bytes,
-            self.unsized + other.unsized,
-        )
-
-    def __neg__(self) -> "Promised":
-        return Promised(-self.allocated_bytes, -self.allocated_iops, -self.fetching_bytes, -self.unsized)
-
-
-@dataclass(frozen=True, slots=True)
-class _Template:
-    """Bytes; 0 is not known."""
-
-    virtual: int = 0
-    file: int = 0
-    pinned: tuple[object, ...] = ()
-    """What decides which copies serve new disks."""
-    template: Template | None = field(default=None, compare=False)
-
-    @property
-    def largest(self) -> int:
-        return self.virtual or self.file
-
-
-@dataclass(frozen=True, slots=True)
-class _Disk:
-    """A bound volume. ``size`` 0: its template's. ``parent_location`` None: follows from the pool and the host."""
-
-    template: str | None
-    size: int
-    iops: int
-    pool: str
-    host: str
-    parent_pool: str
-    parent_location: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Copy:
-    """A parent. Bytes; 0 is not known. ``there``: published, so nothing is to be written any more."""
-
-    parent: Parent
-    spot: Spot
-    view: ParentView | None
-    virtual: int
-    file: int
-    expected: int
-    done: int
-    there: bool
-
-
 class Ledger:
     """``changed_locations`` and ``changed_spots`` collect what the reader has to look at again; he empties them."""
 
     def __init__(self) -> None:
         self.changed_locations: set[str] = set()
         self.changed_spots: set[Spot] = set()
-        self._templates: dict[str, _Template] = {}
+        self._templates: dict[str, TemplateSizes] = {}
         self.unknown = 0
         """What a template of unknown size reserves: the largest known one."""
         self._names: dict[tuple[str, str], str] = {}
-        self._disks: dict[VolumeKey, _Disk] = {}
-        self._copies: dict[str, _Copy] = {}
+        self._disks: dict[VolumeKey, Disk] = {}
+        self._copies: dict[str, Copy] = {}
         self._charges: dict[Hashable, tuple[tuple[str, Promised], ...]] = {}
         self._sums: dict[str, Promised] = {}
         self._needs: dict[Hashable, Spot] = {}
@@ -188,10 +121,7 @@ class Ledger:
         if template is None:
             self._templates.pop(name, None)
         else:
-            status = template.status
-            token = status.refetch.token if status.refetch is not None else ""
-            pinned = (status.revision, status.refetches, token)
-            self._templates[name] = _Template(status.virtual_size or 0, status.size or 0, pinned, template)
+            self._templates[name] = TemplateSizes.of(template)
         if self._templates.get(name) == before:
             return
         self.unknown = max((t.largest for t in self._templates.values()), default=0)
@@ -204,7 +134,7 @@ class Ledger:
                 self._recharge(key)
             for copy in [*self._copies_of.get(each, ())]:
                 self._charge_copy(copy)
-        if (before or _Template()).pinned != self._template(name).pinned:
+        if (before or TemplateSizes()).pinned != self._template(name).pinned:
             for copy in [*self._copies_of.get(name, ())]:
                 self.put_parent(copy, self._copies[copy].parent)
 
@@ -215,7 +145,7 @@ class Ledger:
             _drop(self._copies_of, before.spot[0], name)
         if parent is not None:
             spot = parent.spec.template, parent.spec.location
-            self._copies[name] = _copy(parent, self._template(spot[0]).template)
+            self._copies[name] = Copy.of(parent, self._template(spot[0]).template)
             self._copies_at.setdefault(spot, set()).add(name)
             self._copies_of.setdefault(spot[0], set()).add(name)
         self._charge_copy(name)
@@ -225,7 +155,7 @@ class Ledger:
 
     def put_volume(self, key: VolumeKey, volume: Volume | None) -> None:
         """What is not bound is nobody's promise."""
-        found = _disk(volume) if volume is not None else None
+        found = Disk.of(volume) if volume is not None else None
         before = self._disks.get(key)
         if before == found:
             return
@@ -333,50 +263,8 @@ class Ledger:
     def _location(self, pool: str, host: str) -> str | None:
         return self._names.get((pool, host)) or self._names.get((pool, ""))
 
-    def _template(self, name: str) -> _Template:
-        return self._templates.get(name, _Template())
-
-
-def _copy(parent: Parent, template: Template | None) -> _Copy:
-    spec, status = parent.spec, parent.status
-    view = None
-    goes = parent.deleting or status.state is ParentState.RETIRING
-    if not goes and not (
-        template is not None and superseded(parent, template)
-    ):  # else it cannot be counted on
-        view = ParentView(
-            spec.template,
-            spec.location,
-            ready=status.state is ParentState.READY,
-            failed=status.state is ParentState.FAILED,
-        )
-    return _Copy(
-        parent,
-        (spec.template, spec.location),
-        view,
-        virtual=status.virtual_size or 0,
-        file=status.size or 0,
-        expected=status.expected or 0,
-        done=status.done or 0,
-        there=status.state in (ParentState.PUBLISHED, ParentState.READY, ParentState.RETIRING),
-    )
-
-
-def _disk(volume: Volume) -> _Disk | None:
-    """None for what is not bound: a wish promises nothing."""
-    place, status = volume.spec.placement, volume.status
-    if not bound(volume) or place is None:
-        return None
-    current = status.storage_id == volume.spec.storage_id
-    return _Disk(
-        template=template_of(volume),
-        size=volume.spec.size or status.capacity or 0,
-        iops=volume.spec.iops or 0,
-        pool=place.pool or "",
-        host=place.host or "",
-        parent_pool=place.parent_pool or place.pool or "",
-        parent_location=(status.parent_location or None) if current else None,
-    )
+    def _template(self, name: str) -> TemplateSizes:
+        return self._templates.get(name, TemplateSizes())
 
 
 def _drop(sets: dict[H, set[V]], key: H, member: V) -> None:

@@ -17,7 +17,7 @@ from goldpool.planning.fallback import planned
 from goldpool.planning.figures import figures
 from goldpool.planning.identity import location_name
 from goldpool.planning.index import Index
-from goldpool.planning.ledger import Ledger, MachineKey, Spot, VolumeKey
+from goldpool.planning.ledger import Ledger, MachineKey, VolumeKey
 from goldpool.planning.placement import (
     MachineWish,
     Placement,
@@ -27,6 +27,7 @@ from goldpool.planning.placement import (
     objections_of,
     place,
 )
+from goldpool.planning.promises import Spot
 from goldpool.planning.references import template_of
 from goldpool.planning.refusals import Refusals
 from goldpool.planning.reservation import rank

@@ -12,7 +12,7 @@ from goldpool.api.template import Template
 from goldpool.api.virtualmachine import Avoided, VirtualMachine
 from goldpool.api.volume import Volume
 from goldpool.planning.identity import digest
-from goldpool.planning.ledger import Promised, Spot
+from goldpool.planning.promises import Promised, Spot
 from goldpool.planning.references import template_of
 from goldpool.planning.views import ISO, Avoid, DiskWish, HostView, LocationView, TemplateView
 

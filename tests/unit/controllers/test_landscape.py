@@ -18,8 +18,8 @@ from goldpool.kube import resources as r
 from goldpool.kube.cache import Cache
 from goldpool.kube.port import Conflict, KubeApi, Obj
 from goldpool.planning.identity import location_name
-from goldpool.planning.ledger import Promised
 from goldpool.planning.placement import DiskPlacement, Placement, Unplaceable
+from goldpool.planning.promises import Promised
 from goldpool.planning.snapshot import host_view, location_facts, location_view, node_view
 from tests.unit.controllers.builders import (
     NOW,

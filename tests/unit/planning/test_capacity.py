@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from goldpool.planning.backoff import delay
-from goldpool.planning.ledger import Ledger, Promised
+from goldpool.planning.ledger import Ledger
+from goldpool.planning.promises import Promised
 from tests.unit.planning.builders import a_parent, a_registered_template, a_storage_location, a_volume
 
 ROOT, GOLDEN = a_storage_location("std-a"), a_storage_location()

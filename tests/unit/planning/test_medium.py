@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from goldpool.planning.ledger import Ledger, Promised
+from goldpool.planning.ledger import Ledger
 from goldpool.planning.placement import (
     Assumed,
     Avoid,
@@ -15,6 +15,7 @@ from goldpool.planning.placement import (
     RejectionReason,
     firstfit,
 )
+from goldpool.planning.promises import Promised
 from goldpool.planning.views import ISO
 from tests.unit.planning.builders import (
     a_disk,
