@@ -21,7 +21,8 @@ from typing import Final
 
 from goldpool.contracts.layout import ImageFormat, LocationIdentity
 from goldpool.contracts.network import AddressRules
-from goldpool.contracts.operations import Batch, Checksum, Fetch, FetchPolicy, Initialize, Report
+from goldpool.contracts.operations import Batch, Checksum, Fetch, FetchPolicy, Initialize
+from goldpool.contracts.report import Report
 from goldpool.contracts.source import Source
 from goldpool.worker.batch import Host, run
 from goldpool.worker.gate import admit

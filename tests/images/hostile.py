@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 
 _WRONG, _UNSAFE, _LARGE = FailureReason.WRONG_FORMAT, FailureReason.UNSAFE_IMAGE, FailureReason.TOO_LARGE
 CLUSTER: Final = 1 << 16

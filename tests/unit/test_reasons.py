@@ -3,7 +3,7 @@
 import pytest
 
 from goldpool.api.conditions import EXPLANATIONS, Reason
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 
 
 @pytest.mark.parametrize("failure", FailureReason)

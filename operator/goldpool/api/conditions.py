@@ -110,7 +110,7 @@ class Reason(StrEnum):
     ORPHANS_FOUND = "OrphansFound"
     WRONG_DISK = "WrongDisk"
     FAILED = "Failed"
-    # Why an operation failed, in the words of contracts.operations.FailureReason.
+    # Why an operation failed, in the words of contracts.report.FailureReason.
     POOL_FULL = "PoolFull"
     SOURCE_UNREACHABLE = "SourceUnreachable"
     SOURCE_REFUSED = "SourceRefused"

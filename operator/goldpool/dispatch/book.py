@@ -6,7 +6,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from goldpool.contracts.operations import PERMANENT, FailureReason, Progress, Report
+from goldpool.contracts.report import PERMANENT, FailureReason, Progress, Report
 from goldpool.dispatch.alone import goes_alone, has_room, kind_of, name_of
 from goldpool.dispatch.entries import Entry, Flight
 from goldpool.dispatch.forming import Batch, form_batch

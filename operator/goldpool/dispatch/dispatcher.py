@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import structlog
 
 from goldpool.contracts.facts import LocationFacts
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.dispatch import record
 from goldpool.dispatch.book import Book, OnEnd, Start
 from goldpool.dispatch.creation import Created, Refused, Taken, create_job

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from goldpool.contracts.operations import Progress
+from goldpool.contracts.report import Progress
 from goldpool.dispatch.claims import Claims
 from goldpool.dispatch.outcome import Ended
 from goldpool.dispatch.record import JobRecord, Recorded

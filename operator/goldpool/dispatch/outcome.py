@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from goldpool.contracts.facts import LocationFacts
-from goldpool.contracts.operations import Adopted, FailureReason, Fetched, Probed, Progress
+from goldpool.contracts.report import Adopted, FailureReason, Fetched, Probed, Progress
 from goldpool.contracts.source import MirrorResult
 
 

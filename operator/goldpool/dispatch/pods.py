@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from goldpool.contracts.model import CONTRACT_VERSION
-from goldpool.contracts.operations import Report
+from goldpool.contracts.report import Report
 from goldpool.kube.port import Obj
 
 JOB_NAME: Final = "batch.kubernetes.io/job-name"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from pydantic import ValidationError
 
-from goldpool.contracts.operations import Progress
+from goldpool.contracts.report import Progress
 from goldpool.dispatch.book import Book
 from goldpool.dispatch.jobs import Jobs
 from goldpool.dispatch.settings import DispatchSettings

@@ -1,7 +1,7 @@
 """What a Job's report says of each of its operations. Pure."""
 
 from goldpool.contracts.facts import LocationFacts
-from goldpool.contracts.operations import PERMANENT, Failure, Report
+from goldpool.contracts.report import PERMANENT, Failure, Report
 from goldpool.dispatch.outcome import Ended, Failed, Succeeded
 from goldpool.dispatch.record import JobKind, JobRecord
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.dispatch.pods import PodState, Starting, Stopped, Unscheduled, job_of, read_pod
 from goldpool.dispatch.settings import DispatchSettings
 from goldpool.kube.port import Obj

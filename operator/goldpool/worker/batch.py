@@ -15,26 +15,21 @@ from goldpool.contracts.facts import LocationFacts, LocationState
 from goldpool.contracts.layout import POOLS_ROOT, TRASH, VOLUMES, LocationIdentity, VolumeSidecar
 from goldpool.contracts.operations import (
     Adopt,
-    Adopted,
     Batch,
     CreateBlank,
     CreateChild,
     DeleteParent,
     DeleteVolume,
-    Failure,
-    FailureReason,
     Fetch,
-    Fetched,
     Initialize,
     Operation,
     PoolOperation,
     Probe,
-    Probed,
     ProbeSource,
     Rebind,
     Release,
-    Report,
 )
+from goldpool.contracts.report import Adopted, Failure, FailureReason, Fetched, Probed, Report
 from goldpool.contracts.source import MirrorResult
 from goldpool.worker import identity, parents, pool, volumes
 from goldpool.worker.failures import OperationFailed, Terminated, os_failure, shortened

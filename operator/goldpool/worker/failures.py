@@ -3,7 +3,7 @@
 import errno
 from typing import Final
 
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 
 MESSAGE_LIMIT: Final = 512
 """``Failure.message`` holds no more characters than this."""

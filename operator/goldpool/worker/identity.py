@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from goldpool.contracts.facts import LocationFacts, LocationState
 from goldpool.contracts.layout import IDENTITY_FILE, LocationIdentity
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.worker import publish
 from goldpool.worker.failures import OperationFailed
 

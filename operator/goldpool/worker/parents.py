@@ -6,7 +6,8 @@ import stat
 from pydantic import ValidationError
 
 from goldpool.contracts.layout import PARENT_SIDECAR, ParentSidecar, parent_file
-from goldpool.contracts.operations import DeleteParent, FailureReason, Fetch
+from goldpool.contracts.operations import DeleteParent, Fetch
+from goldpool.contracts.report import FailureReason
 from goldpool.worker import publish, workspace
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.log import log

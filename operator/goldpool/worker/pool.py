@@ -20,7 +20,7 @@ from goldpool.contracts.layout import (
     VOLUMES,
     LocationIdentity,
 )
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.worker import publish
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.identity import find

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from goldpool.contracts.facts import LocationState
 from goldpool.contracts.layout import IDENTITY_FILE, TEMPLATES, TMP, TRASH, VOLUMES, LocationIdentity
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.worker import publish, workspace
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.identity import find

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator
 
 from goldpool.contracts.facts import LocationFacts
-from goldpool.contracts.operations import TERMINATION_MESSAGE_LIMIT, Failure, Report
+from goldpool.contracts.report import TERMINATION_MESSAGE_LIMIT, Failure, Report
 from goldpool.contracts.source import MirrorResult
 from goldpool.worker.failures import shortened
 

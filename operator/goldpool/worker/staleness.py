@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from goldpool.contracts.layout import LocationIdentity
-from goldpool.contracts.operations import FailureReason, Initialize, Operation
+from goldpool.contracts.operations import Initialize, Operation
+from goldpool.contracts.report import FailureReason
 from goldpool.worker.failures import OperationFailed
 
 _LATE: Final = frozenset({errno.ENOENT, errno.ESTALE})

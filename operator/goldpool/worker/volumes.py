@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from goldpool.contracts.layout import VOLUME_DISK, VOLUME_SIDECAR, ImageFormat, VolumeSidecar, parent_file
 from goldpool.contracts.machine import PARENTS_ROOT
-from goldpool.contracts.operations import Adopt, CreateBlank, CreateChild, DeleteVolume, FailureReason
+from goldpool.contracts.operations import Adopt, CreateBlank, CreateChild, DeleteVolume
+from goldpool.contracts.report import FailureReason
 from goldpool.worker import overlay, publish, workspace
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.log import log

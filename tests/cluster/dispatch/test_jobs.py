@@ -6,7 +6,8 @@ import random
 from typing import Any, cast
 
 from goldpool.contracts.facts import LocationState
-from goldpool.contracts.operations import DeleteVolume, FailureReason, Probe, Progress
+from goldpool.contracts.operations import DeleteVolume, Probe
+from goldpool.contracts.report import FailureReason, Progress
 from goldpool.dispatch.outcome import Failed, Pending, Running, Succeeded
 from goldpool.dispatch.record import JobKind
 from goldpool.dispatch.settings import Limits

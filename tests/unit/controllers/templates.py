@@ -4,7 +4,8 @@ from typing import Any
 
 from goldpool.api.parent import Parent
 from goldpool.api.template import Template
-from goldpool.contracts.operations import FetchPolicy, Probed, ProbeSource
+from goldpool.contracts.operations import FetchPolicy, ProbeSource
+from goldpool.contracts.report import Probed
 from goldpool.controllers.template import Asker, Observed, Wanted
 from goldpool.dispatch.request import Ask
 from goldpool.engine.plan import Plan

@@ -7,7 +7,8 @@ import pytest
 from goldpool.api.parent import Parent
 from goldpool.api.volume import Volume
 from goldpool.contracts.facts import Inspection, LocationFacts, LocationState
-from goldpool.contracts.operations import FailureReason, Known
+from goldpool.contracts.operations import Known
+from goldpool.contracts.report import FailureReason
 from goldpool.controllers.storagelocation import plan
 from goldpool.controllers.storagelocation.controller import known_of
 from goldpool.controllers.storagelocation.operations import operation_in_use

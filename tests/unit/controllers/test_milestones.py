@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from goldpool.contracts.operations import FailureReason, Fetched
+from goldpool.contracts.report import FailureReason, Fetched
 from goldpool.controllers.milestones import Milestones, became_ready
 from goldpool.dispatch.outcome import Ended, Failed, Succeeded
 from goldpool.kube import resources as r

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from goldpool.contracts.operations import FailureReason, Fetched, Progress
+from goldpool.contracts.report import FailureReason, Fetched, Progress
 from goldpool.controllers.naming import RETRY_ANNOTATION
 from goldpool.controllers.parent import plan
 from goldpool.dispatch.outcome import Failed, Outcome, Pending, Running, Succeeded

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from goldpool.contracts.operations import FailureReason, Fetched
+from goldpool.contracts.report import FailureReason, Fetched
 from goldpool.contracts.source import MirrorResult
 from goldpool.controllers.naming import RETRY_ANNOTATION
 from goldpool.controllers.parent import plan

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from goldpool.api.references import Blocker
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.controllers.naming import REMOVING_ANNOTATION
 from goldpool.controllers.parent import plan
 from goldpool.controllers.world import left_behind

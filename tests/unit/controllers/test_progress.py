@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from goldpool.contracts.operations import Progress
+from goldpool.contracts.report import Progress
 from goldpool.controllers.parent.progress import but_for_progress, sentence, shown
 
 MIB, GIB = 1 << 20, 1 << 30

@@ -9,7 +9,8 @@ from goldpool.api.references import Blocker
 from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import StoragePool
 from goldpool.contracts.facts import LocationFacts, LocationState
-from goldpool.contracts.operations import FailureReason, Known
+from goldpool.contracts.operations import Known
+from goldpool.contracts.report import FailureReason
 from goldpool.controllers.backing import mount_of
 from goldpool.controllers.naming import FINALIZER
 from goldpool.controllers.storagelocation import Observed, plan

@@ -2,7 +2,7 @@
 
 import pytest
 
-from goldpool.contracts.operations import FailureReason, Probed
+from goldpool.contracts.report import FailureReason, Probed
 from goldpool.contracts.source import MirrorResult
 from goldpool.controllers.naming import RETRY_ANNOTATION
 from goldpool.controllers.template import plan

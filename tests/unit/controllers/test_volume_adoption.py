@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from goldpool.contracts.operations import Adopted, FailureReason
+from goldpool.contracts.report import Adopted, FailureReason
 from goldpool.controllers.volume import plan
 from goldpool.dispatch.outcome import Failed, Succeeded
 from goldpool.dispatch.request import Ask

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from goldpool.api.storagelocation import StorageLocation
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.controllers.naming import FINALIZER
 from goldpool.controllers.volume import plan
 from goldpool.dispatch.outcome import Failed, Pending, Succeeded

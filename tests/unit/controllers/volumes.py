@@ -8,7 +8,7 @@ from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.storagepool import StoragePool
 from goldpool.api.template import Template
 from goldpool.api.volume import Discarded, Volume
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.controllers.backing import mount_of
 from goldpool.controllers.volume import Observed
 from goldpool.controllers.volume.observed import Discard, Place

@@ -10,16 +10,14 @@ from goldpool.contracts.operations import (
     CreateChild,
     DeleteParent,
     DeleteVolume,
-    Failure,
-    FailureReason,
     Fetch,
     FetchPolicy,
     Initialize,
     Operation,
     Probe,
     ProbeSource,
-    Report,
 )
+from goldpool.contracts.report import Failure, FailureReason, Report
 from goldpool.contracts.source import Source
 from goldpool.dispatch.mounts import Backing, HostPath, LocationMount
 from goldpool.dispatch.pods import JOB_NAME, JOB_UID

@@ -3,7 +3,7 @@
 import pytest
 
 from goldpool.contracts.facts import LocationFacts, LocationState
-from goldpool.contracts.operations import (
+from goldpool.contracts.report import (
     TERMINATION_MESSAGE_LIMIT,
     Adopted,
     FailureReason,

@@ -2,10 +2,8 @@
 
 import pytest
 
-from goldpool.contracts.operations import (
-    FailureReason,
-    Operation,
-)
+from goldpool.contracts.operations import Operation
+from goldpool.contracts.report import FailureReason
 from goldpool.dispatch.outcome import Failed, Pending
 from goldpool.dispatch.settings import Limits
 from tests.unit.dispatch.books import LATER, LIMITS, MANY, a_book, end, ids

@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from goldpool.contracts.operations import FailureReason, Operation
+from goldpool.contracts.operations import Operation
+from goldpool.contracts.report import FailureReason
 from goldpool.dispatch.book import Book, Start
 from goldpool.dispatch.claims import claims_of, needs_root
 from goldpool.dispatch.manifest import batch_json

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from goldpool.contracts.operations import FailureReason, Progress
+from goldpool.contracts.report import FailureReason, Progress
 from goldpool.dispatch.pods import Executing, PodState, Starting, Stopped, Unscheduled, has_stopped, read_pod
 from goldpool.dispatch.progress import read_progress
 from goldpool.dispatch.settings import DispatchSettings

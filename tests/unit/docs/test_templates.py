@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from goldpool.api.conditions import EXPLANATIONS, Reason
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs/templates.md").read_text()

@@ -17,13 +17,12 @@ from goldpool.contracts.operations import (
     Checksum,
     CreateBlank,
     CreateChild,
-    Failure,
     Fetch,
     FetchPolicy,
     Initialize,
     Operation,
-    Report,
 )
+from goldpool.contracts.report import Failure, Report
 from goldpool.contracts.source import Source
 from goldpool.worker.batch import Host, run
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldpool.contracts.operations import PERMANENT, FailureReason
+from goldpool.contracts.report import PERMANENT, FailureReason
 from goldpool.worker.fetch.answers import Answers
 from goldpool.worker.fetch.metalink import Skipped
 from goldpool.worker.fetch.policy import MirrorFailed

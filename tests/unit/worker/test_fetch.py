@@ -9,13 +9,8 @@ from typing import Any
 import pytest
 
 from goldpool.contracts.layout import ImageFormat, ParentSidecar
-from goldpool.contracts.operations import (
-    PERMANENT,
-    DeleteParent,
-    FailureReason,
-    Fetch,
-    Report,
-)
+from goldpool.contracts.operations import DeleteParent, Fetch
+from goldpool.contracts.report import PERMANENT, FailureReason, Report
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.fetch.lock import only_fetch
 from goldpool.worker.publish import directory

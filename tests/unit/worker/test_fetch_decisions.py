@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldpool.contracts.operations import FailureReason, FetchPolicy, Progress
+from goldpool.contracts.operations import FetchPolicy
+from goldpool.contracts.report import FailureReason, Progress
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.fetch.policy import MirrorFailed, forbidden, next_hop, origin
 from goldpool.worker.fetch.progress import Reporter

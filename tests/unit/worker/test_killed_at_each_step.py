@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from goldpool.contracts.layout import ImageFormat, ParentSidecar
-from goldpool.contracts.operations import Batch, DeleteParent, FailureReason, Fetch
+from goldpool.contracts.operations import Batch, DeleteParent, Fetch
+from goldpool.contracts.report import FailureReason
 from tests.servers.misbehaving import Answer, Body, Server, in_turn
 from tests.unit.worker.builders import (
     LOCATION,

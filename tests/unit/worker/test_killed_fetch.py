@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from goldpool.contracts.operations import Batch, Fetch, Progress, Report
+from goldpool.contracts.operations import Batch, Fetch
+from goldpool.contracts.report import Progress, Report
 from tests.servers import misbehaving as web
 from tests.servers.misbehaving import Server
 from tests.unit.worker.builders import MIB, Pool, a_fetch, a_raw_disk

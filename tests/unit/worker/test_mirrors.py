@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from goldpool.contracts.operations import FailureReason, Fetch, Report
+from goldpool.contracts.operations import Fetch
+from goldpool.contracts.report import FailureReason, Report
 from goldpool.contracts.source import Source
 from tests.servers import misbehaving as web
 from tests.servers.misbehaving import Answer, Server

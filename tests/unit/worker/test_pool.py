@@ -8,15 +8,8 @@ from hypothesis import strategies as st
 
 from goldpool.contracts.facts import LocationState
 from goldpool.contracts.layout import STORAGE_UID, LocationIdentity
-from goldpool.contracts.operations import (
-    DeleteParent,
-    DeleteVolume,
-    FailureReason,
-    Operation,
-    Probe,
-    Rebind,
-    Release,
-)
+from goldpool.contracts.operations import DeleteParent, DeleteVolume, Operation, Probe, Rebind, Release
+from goldpool.contracts.report import FailureReason
 from goldpool.worker.identity import judge
 from goldpool.worker.pool import initialize
 from tests.unit.worker.builders import (

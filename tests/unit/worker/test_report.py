@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goldpool.contracts.facts import LocationFacts, LocationState
-from goldpool.contracts.operations import TERMINATION_MESSAGE_LIMIT, Batch, Failure, FailureReason, Report
+from goldpool.contracts.operations import Batch
+from goldpool.contracts.report import TERMINATION_MESSAGE_LIMIT, Failure, FailureReason, Report
 from goldpool.contracts.source import MirrorResult
 from goldpool.worker.__main__ import main
 from goldpool.worker.failures import os_failure

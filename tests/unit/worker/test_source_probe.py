@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from goldpool.contracts.layout import ImageFormat
-from goldpool.contracts.operations import Batch, FailureReason, FetchPolicy, ProbeSource
+from goldpool.contracts.operations import Batch, FetchPolicy, ProbeSource
+from goldpool.contracts.report import FailureReason
 from goldpool.contracts.source import Source
 from goldpool.worker.batch import Host, run
 from goldpool.worker.fetch.source_probe import HEAD_BYTES, Findings, probe_source

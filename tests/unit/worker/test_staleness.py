@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from goldpool.contracts.facts import LocationState
-from goldpool.contracts.operations import FailureReason, Probe
+from goldpool.contracts.operations import Probe
+from goldpool.contracts.report import FailureReason
 from goldpool.worker import publish
 from goldpool.worker.staleness import Patience
 from tests.unit.worker.builders import LOCATION, Pool, a_blank, a_pool, an_identity, an_initialize, the_facts

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goldpool.contracts.layout import ImageFormat, VolumeSidecar
-from goldpool.contracts.operations import Adopt, DeleteVolume, FailureReason
+from goldpool.contracts.operations import Adopt, DeleteVolume
+from goldpool.contracts.report import FailureReason
 from goldpool.worker import workspace
 from goldpool.worker.overlay import Backing, layout, rounded, write
 from goldpool.worker.publish import directory

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from goldpool.api.conditions import Reason
 from goldpool.api.parent import TRIED_HOSTS, ParentState
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.controllers.naming import RETRY_ANNOTATION
 from goldpool.controllers.parent.observed import Observed
 from goldpool.controllers.parent.progress import NONE

@@ -4,7 +4,7 @@ from goldpool.api.conditions import Reason
 from goldpool.api.model import human_bytes
 from goldpool.api.parent import ParentState
 from goldpool.api.source import SourceFacts, clipped
-from goldpool.contracts.operations import Fetched
+from goldpool.contracts.report import Fetched
 from goldpool.controllers.naming import OperationIds
 from goldpool.controllers.parent import progress as progress_of
 from goldpool.controllers.parent.asking import ask

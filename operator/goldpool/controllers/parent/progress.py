@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from goldpool.api.model import human_bytes, short_bytes, short_seconds
 from goldpool.api.parent import ParentState
-from goldpool.contracts.operations import Progress
+from goldpool.contracts.report import Progress
 from goldpool.kube.port import Obj
 
 NONE: Final[dict[str, Any]] = dict.fromkeys(("progress", "done", "expected", "rate", "eta"))

@@ -5,7 +5,8 @@ from typing import Any, Final
 from goldpool.api.conditions import ConditionType, Reason, is_true
 from goldpool.api.storagepool import StoragePool
 from goldpool.contracts.facts import LocationFacts, LocationState
-from goldpool.contracts.operations import FailureReason, Initialize, Probe, Rebind
+from goldpool.contracts.operations import Initialize, Probe, Rebind
+from goldpool.contracts.report import FailureReason
 from goldpool.controllers.naming import ABANDON_ANNOTATION, FINALIZER
 from goldpool.controllers.storagelocation.observed import Observed
 from goldpool.controllers.storagelocation.operations import ask, node_is_new

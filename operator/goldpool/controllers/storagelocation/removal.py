@@ -1,7 +1,8 @@
 """The end of a location: not while anything is there; its identity is taken off the disk, the object goes last."""
 
 from goldpool.api.conditions import Reason
-from goldpool.contracts.operations import FailureReason, Release
+from goldpool.contracts.operations import Release
+from goldpool.contracts.report import FailureReason
 from goldpool.controllers.naming import FINALIZER
 from goldpool.controllers.storagelocation.observed import Observed
 from goldpool.controllers.storagelocation.operations import ask, operation_in_use

@@ -9,7 +9,8 @@ from goldpool.api.conditions import Reason
 from goldpool.api.source import MIRRORS_SHOWN, SourceFacts, SourceMirror, SourceProbe, clipped
 from goldpool.api.template import Template
 from goldpool.contracts.layout import ImageFormat
-from goldpool.contracts.operations import FailureReason, Probed, ProbeSource
+from goldpool.contracts.operations import ProbeSource
+from goldpool.contracts.report import FailureReason, Probed
 from goldpool.contracts.source import MirrorResult
 from goldpool.controllers.backing import HOST_AWAY_SECONDS
 from goldpool.controllers.naming import RETRY_ANNOTATION, OperationIds

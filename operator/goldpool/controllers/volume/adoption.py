@@ -6,7 +6,8 @@ from goldpool.api.conditions import Reason
 from goldpool.api.parent import ParentState
 from goldpool.api.volume import Volume
 from goldpool.contracts.layout import Owner
-from goldpool.contracts.operations import Adopt, FailureReason
+from goldpool.contracts.operations import Adopt
+from goldpool.contracts.report import FailureReason
 from goldpool.controllers.naming import OperationIds, lease_name
 from goldpool.controllers.verdict import busy, good, stalled, timestamp
 from goldpool.controllers.volume.asking import ask

@@ -8,7 +8,8 @@ from goldpool.api.parent import ParentState
 from goldpool.api.template import TemplateFormat
 from goldpool.api.volume import DISCARDS_KEPT, Discarded, Volume, VolumeStatus
 from goldpool.contracts.layout import ImageFormat, Owner
-from goldpool.contracts.operations import PERMANENT, CreateBlank, CreateChild, Operation
+from goldpool.contracts.operations import CreateBlank, CreateChild, Operation
+from goldpool.contracts.report import PERMANENT
 from goldpool.controllers.backing import HOST_AWAY_SECONDS
 from goldpool.controllers.landscape import Bind
 from goldpool.controllers.naming import FINALIZER, MADE_FOR_ANNOTATION, OperationIds, storage_id

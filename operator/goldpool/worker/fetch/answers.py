@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.contracts.source import MIRROR_LIMIT, MirrorResult
 from goldpool.worker.failures import OperationFailed, shortened
 from goldpool.worker.fetch.metalink import Skipped

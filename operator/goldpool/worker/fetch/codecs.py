@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.worker.fetch.policy import MirrorFailed
 
 PIECE: Final = 1 << 20

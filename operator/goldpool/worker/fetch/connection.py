@@ -25,7 +25,8 @@ from urllib3.exceptions import (
 from urllib3.exceptions import TimeoutError as ConnectionTimeoutError
 from urllib3.response import BaseHTTPResponse
 
-from goldpool.contracts.operations import FailureReason, FetchPolicy
+from goldpool.contracts.operations import FetchPolicy
+from goldpool.contracts.report import FailureReason
 from goldpool.contracts.source import CA_DIRECTORY, CA_FILE, CREDENTIALS_DIRECTORY, Source
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.fetch import credentials, tls

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
-from goldpool.contracts.operations import FailureReason, FetchPolicy
+from goldpool.contracts.operations import FetchPolicy
+from goldpool.contracts.report import FailureReason
 from goldpool.worker.fetch import codecs, zipped
 from goldpool.worker.fetch.policy import MirrorFailed
 

@@ -17,7 +17,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from goldpool.contracts.network import AddressRules
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.worker.fetch.addresses import objection, parse
 from goldpool.worker.fetch.policy import MirrorFailed
 

@@ -2,7 +2,7 @@
 
 from urllib3.response import BaseHTTPResponse
 
-from goldpool.contracts.operations import PERMANENT
+from goldpool.contracts.report import PERMANENT
 from goldpool.worker.fetch.connection import Connections
 from goldpool.worker.fetch.partial import Partial
 from goldpool.worker.fetch.policy import MirrorFailed, origin

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
-from goldpool.contracts.operations import Checksum, FailureReason
+from goldpool.contracts.operations import Checksum
+from goldpool.contracts.report import FailureReason
 from goldpool.contracts.source import Source
 from goldpool.worker.fetch.connection import Connections, seconds_left, spoken
 from goldpool.worker.fetch.metalink import (

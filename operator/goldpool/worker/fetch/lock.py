@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.worker import publish, workspace
 from goldpool.worker.failures import OperationFailed
 

@@ -13,7 +13,8 @@ import subprocess
 from collections.abc import Iterator
 from typing import Final
 
-from goldpool.contracts.operations import FailureReason, FetchPolicy
+from goldpool.contracts.operations import FetchPolicy
+from goldpool.contracts.report import FailureReason
 from goldpool.worker.fetch.connection import seconds_left
 from goldpool.worker.fetch.dialing import endpoints
 from goldpool.worker.fetch.nfs_urls import NfsFile, parsed

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from goldpool.contracts.layout import ParentSidecar
-from goldpool.contracts.operations import FailureReason, Fetch, Fetched
+from goldpool.contracts.operations import Fetch
+from goldpool.contracts.report import FailureReason, Fetched
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.fetch import http, nfs
 from goldpool.worker.fetch.answers import Answers

@@ -6,7 +6,8 @@ from types import TracebackType
 from typing import Final, Self
 
 from goldpool.contracts.layout import parent_file
-from goldpool.contracts.operations import PERMANENT, FailureReason, Fetch
+from goldpool.contracts.operations import Fetch
+from goldpool.contracts.report import PERMANENT, FailureReason
 from goldpool.worker import workspace
 from goldpool.worker.failures import OperationFailed, Terminated, os_failure
 from goldpool.worker.fetch.partial import Partial, source_id

@@ -4,7 +4,7 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.worker.fetch import nfs_urls
 
 SCHEMES: Final = ("http", "https")

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from goldpool.contracts.operations import Progress
+from goldpool.contracts.report import Progress
 
 INTERVAL_SECONDS: Final = 1.0
 RATE_SECONDS: Final = 10.0

@@ -9,7 +9,7 @@ from typing import Final
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.worker.fetch.connection import spoken
 from goldpool.worker.fetch.policy import MirrorFailed
 

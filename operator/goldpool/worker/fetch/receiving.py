@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from goldpool.contracts.operations import Checksum, FailureReason, FetchPolicy
+from goldpool.contracts.operations import Checksum, FetchPolicy
+from goldpool.contracts.report import FailureReason
 from goldpool.worker.fetch.connection import seconds_left
 from goldpool.worker.fetch.partial import Partial, TargetOf, plain
 from goldpool.worker.fetch.partials import Partials

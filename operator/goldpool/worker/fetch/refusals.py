@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.worker.failures import shortened
 from goldpool.worker.fetch.policy import MirrorFailed
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from goldpool.contracts.operations import FailureReason, FetchPolicy
+from goldpool.contracts.operations import FetchPolicy
+from goldpool.contracts.report import FailureReason
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.fetch.policy import MirrorFailed
 

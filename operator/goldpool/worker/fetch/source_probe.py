@@ -14,7 +14,8 @@ from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
 from goldpool.contracts.layout import ImageFormat
-from goldpool.contracts.operations import FailureReason, FetchPolicy, Probed, ProbeSource
+from goldpool.contracts.operations import FetchPolicy, ProbeSource
+from goldpool.contracts.report import FailureReason, Probed
 from goldpool.contracts.source import MirrorResult, Source
 from goldpool.worker.failures import OperationFailed, shortened
 from goldpool.worker.fetch import nfs

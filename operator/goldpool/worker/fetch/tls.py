@@ -4,7 +4,7 @@ import os
 import ssl
 from typing import Final
 
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.fetch.credentials import ClientCertificate, invalid
 

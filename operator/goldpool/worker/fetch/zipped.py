@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Final
 
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.worker.fetch.codecs import PIECE, Inflate, decoding, ends_early
 from goldpool.worker.fetch.policy import MirrorFailed
 

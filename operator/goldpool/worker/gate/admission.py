@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Final
 
 from goldpool.contracts.layout import ImageFormat
-from goldpool.contracts.operations import FailureReason, FetchPolicy
+from goldpool.contracts.operations import FetchPolicy
+from goldpool.contracts.report import FailureReason
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.gate import iso, qemu_img, raw
 from goldpool.worker.gate.detection import detected, wrong_format

@@ -7,7 +7,7 @@ Source: ECMA-119, 7.2 to 8.4.
 import struct
 from typing import Final
 
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.gate.image import SECTOR, Image
 

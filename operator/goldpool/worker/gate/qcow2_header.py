@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.worker.failures import OperationFailed, shortened
 
 MAGIC: Final = b"QFI\xfb"

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from goldpool.contracts.operations import FailureReason, FetchPolicy
+from goldpool.contracts.operations import FetchPolicy
+from goldpool.contracts.report import FailureReason
 from goldpool.worker.failures import OperationFailed, shortened
 from goldpool.worker.gate.confine import NOT_CONFINED
 from goldpool.worker.gate.image import Image

@@ -1,6 +1,6 @@
 """A raw disk: what nothing else claims, in whole sectors."""
 
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.gate.image import SECTOR, Image
 

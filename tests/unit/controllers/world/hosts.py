@@ -8,22 +8,18 @@ from datetime import datetime
 from goldpool.contracts.facts import LocationFacts, LocationState
 from goldpool.contracts.layout import Owner
 from goldpool.contracts.operations import (
-    PERMANENT,
     Adopt,
-    Adopted,
     CreateBlank,
     CreateChild,
     DeleteParent,
     DeleteVolume,
-    FailureReason,
     Fetch,
-    Fetched,
     Initialize,
     Operation,
-    Probed,
     ProbeSource,
     Release,
 )
+from goldpool.contracts.report import PERMANENT, Adopted, FailureReason, Fetched, Probed
 from goldpool.dispatch.claims import claims_of
 from goldpool.dispatch.outcome import Failed, Outcome, Pending, Running, Succeeded
 from goldpool.dispatch.request import Ask, Request, Settle

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from goldpool.contracts.machine import Exit
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.controllers.changes import iso_of
 from goldpool.controllers.naming import REFETCH_ANNOTATION, RETRY_ANNOTATION
 from goldpool.kube import resources as r

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.controllers.changes import iso_of
 from goldpool.controllers.naming import REMOVING_ANNOTATION
 from goldpool.kube import resources as r

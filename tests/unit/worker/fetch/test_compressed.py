@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from goldpool.contracts.layout import ImageFormat
-from goldpool.contracts.operations import FailureReason, Fetched
+from goldpool.contracts.report import FailureReason, Fetched
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.fetch.expanding import expanding
 from goldpool.worker.fetch.room import Room

@@ -8,7 +8,8 @@ from urllib.parse import quote
 import pytest
 
 from goldpool.contracts.network import AddressRules
-from goldpool.contracts.operations import FailureReason, FetchPolicy
+from goldpool.contracts.operations import FetchPolicy
+from goldpool.contracts.report import FailureReason
 from goldpool.contracts.source import Source
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.fetch.connection import Connections

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goldpool.contracts.operations import DeleteParent, FailureReason, Fetch, Report
+from goldpool.contracts.operations import DeleteParent, Fetch
+from goldpool.contracts.report import FailureReason, Report
 from tests.servers import misbehaving as web
 from tests.servers.misbehaving import Body, Server
 from tests.unit.worker.builders import (

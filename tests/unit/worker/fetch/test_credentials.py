@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldpool.contracts.operations import PERMANENT, FailureReason
+from goldpool.contracts.report import PERMANENT, FailureReason
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.fetch.credentials import NOTHING, Credentials, parse, read
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.worker.fetch.codecs import PIECE, Inflate, Members, gzip, zstd_window
 from goldpool.worker.fetch.decompress import Compression, Decoder, Limits, recognised
 from goldpool.worker.fetch.policy import MirrorFailed

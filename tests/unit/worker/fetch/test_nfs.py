@@ -15,7 +15,8 @@ import pytest
 
 from goldpool.contracts.layout import ImageFormat
 from goldpool.contracts.network import AddressRules
-from goldpool.contracts.operations import FailureReason, Fetch, ProbeSource, Progress
+from goldpool.contracts.operations import Fetch, ProbeSource
+from goldpool.contracts.report import FailureReason, Progress
 from goldpool.contracts.source import Source
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.fetch import fetch

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from goldpool.contracts.network import AddressRules, Proxies
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from tests.servers import misbehaving as web
 from tests.servers.certificates import Authority
 from tests.servers.forward_proxy import forward_proxy

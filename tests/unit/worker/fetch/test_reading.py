@@ -10,7 +10,7 @@ import pytest
 import urllib3
 from urllib3.response import BaseHTTPResponse
 
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.contracts.source import Source
 from goldpool.worker.fetch.connection import Connections
 from goldpool.worker.fetch.policy import MirrorFailed

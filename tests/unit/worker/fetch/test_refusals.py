@@ -2,7 +2,7 @@
 
 import pytest
 
-from goldpool.contracts.operations import FailureReason as R
+from goldpool.contracts.report import FailureReason as R
 from goldpool.worker.fetch.refusals import content_encoding, refused
 
 

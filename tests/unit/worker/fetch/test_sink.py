@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goldpool.contracts.operations import Checksum, FailureReason, FetchPolicy
+from goldpool.contracts.operations import Checksum, FetchPolicy
+from goldpool.contracts.report import FailureReason
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.fetch.checkpoints import STEP_BYTES, Checkpoints
 from goldpool.worker.fetch.pipeline import CHUNK, Pipeline

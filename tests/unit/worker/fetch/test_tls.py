@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.contracts.source import Source
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.fetch.connection import Connections

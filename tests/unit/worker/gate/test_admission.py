@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from goldpool.contracts.layout import ImageFormat
-from goldpool.contracts.operations import PERMANENT, FailureReason
+from goldpool.contracts.report import PERMANENT, FailureReason
 from tests.images.hostile import IMAGES, Hostile
 from tests.unit.worker.builders import MIB, needs_qemu_img, qemu_img, qemu_io
 from tests.unit.worker.gate.builders import admitted, refused

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from goldpool.contracts.layout import ImageFormat
-from goldpool.contracts.operations import PERMANENT, FailureReason, FetchPolicy
+from goldpool.contracts.operations import FetchPolicy
+from goldpool.contracts.report import PERMANENT, FailureReason
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.gate import admit
 from goldpool.worker.gate.image import Image

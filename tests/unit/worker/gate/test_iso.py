@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from goldpool.contracts.layout import ImageFormat
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from tests.images.medium import BLOCK, a_medium
 from tests.unit.worker.gate.builders import admitted, refused
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldpool.contracts.operations import FailureReason
+from goldpool.contracts.report import FailureReason
 from goldpool.worker.failures import OperationFailed
 from goldpool.worker.gate.qcow2_header import read_header
 from goldpool.worker.overlay import Backing, layout
