@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from goldpool.contracts.report import PERMANENT, FailureReason, Progress, Report
 from goldpool.dispatch.alone import goes_alone, has_room, kind_of, name_of
 from goldpool.dispatch.entries import Entry, Flight
-from goldpool.dispatch.forming import Batch, form_batch
+from goldpool.dispatch.forming import Batch, Gathering, form_batch
 from goldpool.dispatch.manifest import size_of
 from goldpool.dispatch.outcome import Ended, Failed, Outcome, Pending, Running
 from goldpool.dispatch.record import JobKind, JobRecord, Lane, lane_of, recorded, slot_names
@@ -245,9 +245,12 @@ class Book:
     def _batch(self, lane: Lane, now: float) -> Batch:
         entries = [self._entries[operation_id] for operation_id in self._waiting.get(lane, ())]
         alone = not any(name in self._flights for name in slot_names(lane))
-        gather = self._limits.gather_seconds if alone else self._limits.second_gather_seconds
+        limits = self._limits
+        gathering = Gathering(limits.gather_seconds, limits.gather_seconds)
+        if not alone:
+            gathering = Gathering(limits.second_gather_seconds, limits.second_longest_seconds)
         in_flight = [flight.record.claims for flight in self._flights.values() if not flight.stopped]
-        return form_batch(entries, in_flight, self._limits, gather, now)
+        return form_batch(entries, in_flight, limits, gathering, now)
 
     def _may_start_alone(self, entry: Entry, now: float) -> bool:
         assert entry.request is not None

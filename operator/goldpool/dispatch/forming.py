@@ -24,6 +24,14 @@ class Batch:
         return self.due_at is not None and self.due_at <= now
 
 
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """A Job starts when nothing was asked for ``quiet`` seconds, but ``longest`` after its first operation at the latest."""
+
+    quiet: float
+    longest: float
+
+
 class _Taken:
     """Claims of what is in flight, of what was chosen, and of what waits in front: nobody overtakes those."""
 
@@ -46,10 +54,10 @@ class _Taken:
 
 
 def form_batch(
-    waiting: Sequence[Entry], in_flight: Iterable[Claims], limits: Limits, gather: float, now: float
+    waiting: Sequence[Entry], in_flight: Iterable[Claims], limits: Limits, gathering: Gathering, now: float
 ) -> Batch:
     """In the order asked. The first that may start decides which others can come along; a full batch is due at once,
-    another one when its oldest operation has waited for ``gather`` seconds, and in a burst when that is over."""
+    another one when it has gathered, and in a burst when that is over."""
     batch, taken = Batch(), _Taken(in_flight)
     size, full = 0, False
     for entry in waiting:
@@ -76,16 +84,16 @@ def form_batch(
     if batch.entries:
         first = batch.entries[0]
         at_once = full or first.group != 0
-        batch.due_at = now if at_once else _gathered_at(batch.entries, limits, gather)
+        batch.due_at = now if at_once else _gathered_at(batch.entries, limits, gathering)
         batch.times.append(batch.due_at)
     return batch
 
 
-def _gathered_at(entries: Sequence[Entry], limits: Limits, gather: float) -> float:
+def _gathered_at(entries: Sequence[Entry], limits: Limits, gathering: Gathering) -> float:
     first, last = entries[0].asked_at, max(entry.asked_at for entry in entries)
-    if len(entries) < limits.burst_operations:
-        return first + gather
-    return max(first + gather, min(last + limits.burst_quiet_seconds, first + limits.burst_seconds))
+    burst = len(entries) >= limits.burst_operations
+    now = Gathering(limits.burst_quiet_seconds, limits.burst_seconds) if burst else gathering
+    return max(first + gathering.quiet, min(last + now.quiet, first + now.longest))
 
 
 def _most(entry: Entry, limits: Limits) -> int:

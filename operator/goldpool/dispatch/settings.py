@@ -16,7 +16,10 @@ class Limits:
     gather_seconds: float = 0.02
     """What is asked within this time goes into the same Job."""
     second_gather_seconds: float = 0.2
-    """The same while another Job of that location and host is in flight: more Jobs of one operation are slower."""
+    """While another Job of that location and host is in flight, one gathers until nothing was asked for this long: it
+    takes the last slot, and what misses it waits for the end of a whole Job."""
+    second_longest_seconds: float = 1.0
+    """The first of those operations waits no longer than this."""
     burst_operations: int = 16
     """So many waiting for one Job are a burst: it goes on gathering while they keep coming, so that a thousand Volumes
     take a handful of Jobs instead of two a second."""

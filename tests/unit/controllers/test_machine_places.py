@@ -55,7 +55,22 @@ def test_all_disks_without_a_place_are_bound_in_one_plan() -> None:
     }
     assert other.patch.patch["spec"]["storageID"] == "v-token001"
     assert root.patch.resource_version == "1"
+    assert (found.status, found.again_after) == (None, 1.0), "the volumes say more, and say it soon"
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"rejections": [{"reason": "UsedLimit", "count": 1}]},
+        {"avoid": [{"location": "std-b.node-1", "reason": "IOError", "time": ago(60)}], "retry": "1"},
+    ],
+)
+def test_a_placement_that_ends_what_was_recorded_says_so_at_once(status: Obj) -> None:
+    machine = a_machine(status=status)
+    found = plan(observed(machine, a_disk(a_root_of(machine, bound=False)), placement=PLACED))
     assert field(found, "phase") == "Provisioning"
+    assert not field(found, "rejections")
+    assert not field(found, "avoid")
 
 
 @pytest.mark.parametrize(
@@ -98,8 +113,6 @@ def test_a_machine_that_is_served_by_a_fallback_says_so() -> None:
     assert only(found, Record).note == (
         "placed on node-1: root in std-a with its parent beside it as a fallback"
     )
-    assert message(found) == "placed on node-1 with a fallback's parent"
-    assert field(found, "fallbackPool") is None, "not bound yet"
     root = a_root_of(a_machine())
     assert field(plan(with_root(root)), "fallbackPool") is None
     root["spec"]["placement"]["parentPool"] = root["spec"]["placement"]["pool"]

@@ -9,7 +9,7 @@ from goldpool.controllers.virtualmachine.pause import pause_of, sentence
 from goldpool.controllers.virtualmachine.plan import plan
 from goldpool.kube.port import Obj
 from goldpool.planning.snapshot import NodeView
-from tests.unit.controllers.builders import a_blank_volume, a_container, a_node, a_pod, ago
+from tests.unit.controllers.builders import NOW, a_blank_volume, a_container, a_node, a_pod, ago
 from tests.unit.controllers.machines import a_disk, a_ready_disk
 from tests.unit.controllers.reading import effects_of, field, message, reason
 from tests.unit.controllers.test_machine_running import BOOTED, followed
@@ -92,8 +92,18 @@ def test_a_lost_host_is_named_before_what_its_log_last_said() -> None:
         (a_pod(), a_node(), False),
         (a_pod(containers=[a_container()]), a_node(ready=False), False),
         (a_pod(containers=[a_container()]), None, False),
+        (a_pod(containers=[a_container(startedAt=ago(2))]), a_node(), False),
+        (a_pod(containers=[a_container(startedAt=ago(3))]), a_node(), True),
     ],
-    ids=["does not run", "runs", "has not started", "its host does not answer", "its host was deleted"],
+    ids=[
+        "does not run",
+        "runs",
+        "has not started",
+        "its host does not answer",
+        "its host was deleted",
+        "begins",
+        "began",
+    ],
 )
 def test_only_a_host_that_answers_is_asked_why(pod: Obj, host: NodeView | None, asked: bool) -> None:
-    assert may_say_why(pod, host) is asked
+    assert may_say_why(pod, host, NOW) is asked

@@ -71,6 +71,32 @@ def test_it_gathers_for_longer_beside_another_job() -> None:
     assert book.take(LATER + LIMITS.second_gather_seconds)
 
 
+def test_beside_another_job_it_gathers_while_they_keep_coming() -> None:
+    book = a_book(a_blank("v-1"))
+    assert book.take(LATER)
+    nearly = LATER + LIMITS.second_gather_seconds * 0.9
+    book.ask(a_request(a_blank("v-2")), LATER)
+    book.ask(a_request(a_blank("v-3")), nearly)
+    assert book.take(LATER + LIMITS.second_gather_seconds) == []
+    assert book.next_time(nearly) == pytest.approx(nearly + LIMITS.second_gather_seconds)
+    assert [ids(start) for start in book.take(nearly + LIMITS.second_gather_seconds)] == [
+        ["create-v-2", "create-v-3"]
+    ]
+
+
+def test_beside_another_job_those_that_keep_coming_wait_no_longer_than_that() -> None:
+    book = a_book(a_blank("v-0"))
+    assert book.take(LATER)
+    now, asked, over = LATER, 0, LATER + LIMITS.second_longest_seconds
+    while now + 0.15 < over:
+        asked += 1
+        book.ask(a_request(a_blank(f"v-{asked}")), now)
+        assert book.take(now) == []
+        now += 0.15
+    assert asked < LIMITS.burst_operations
+    assert [len(start.requests) for start in book.take(over)] == [asked]
+
+
 def test_two_slots_and_no_more() -> None:
     book, now = a_book(a_blank("v-0")), LATER
     names = [start.record.name for start in book.take(now)]

@@ -140,7 +140,8 @@ class VirtualMachineController:
 
     async def _pauses(self, pod: Obj | None, disks: Iterable[DiskView]) -> tuple[Pause, ...]:
         """Only a log says why a guest does not run: the kubelet keeps the readiness probe's answer to itself."""
-        if pod is None or not may_say_why(pod, self._world.node(pod["spec"].get("nodeName", ""))):
+        world = self._world
+        if pod is None or not may_say_why(pod, world.node(pod["spec"].get("nodeName", "")), world.now()):
             return ()
         metadata = pod["metadata"]
         try:

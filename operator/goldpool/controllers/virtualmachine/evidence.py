@@ -1,14 +1,21 @@
 """What a pod's status proves of the machine in it."""
 
+from datetime import datetime
 from typing import Final
 
 from goldpool.contracts.machine import Ended, Exit
+from goldpool.controllers.verdict import seconds_since
 from goldpool.kube.port import Obj
 from goldpool.planning.snapshot import NodeView
 
 _REJECTED: Final = frozenset(
     {"NodeAffinity", "UnexpectedAdmissionError", "NodeShutdown", "AdmissionError", "PodOSNotSupported"}
 )
+
+ORDINARY_WAITS: Final = frozenset({"ContainerCreating", "PodInitializing"})
+"""What every container waits for."""
+BEGINNING_SECONDS: Final = 3
+"""So young a container's guest is beginning to run, and nothing is asked about it."""
 
 
 def proven_stopped(pod: Obj, node: NodeView | None) -> bool:
@@ -83,10 +90,15 @@ def is_executing(pod: Obj) -> bool:
     )
 
 
-def may_say_why(pod: Obj, host: NodeView | None) -> bool:
-    """Whether to ask the pod's log why its guest does not run. On a host that does not answer the question would hold up
-    the pass, and with it a worker, for as long as a request may take; and nothing is asked that a lost host decides."""
-    return is_executing(pod) and not is_ready(pod) and host is not None and host.ready
+def may_say_why(pod: Obj, host: NodeView | None, now: datetime) -> bool:
+    """Whether to ask the pod's log why its guest does not run: a request to its kubelet, which a guest that has just begun
+    is spared. On a host that does not answer the question would hold up the pass, and with it a worker, for as long as a
+    request may take; and nothing is asked that a lost host decides."""
+    if is_ready(pod) or host is None or not host.ready:
+        return False
+    states = (c.get("state") or {} for c in pod.get("status", {}).get("containerStatuses") or [])
+    began = [state["running"].get("startedAt") for state in states if "running" in state]
+    return any(seconds_since(moment, now) >= BEGINNING_SECONDS for moment in began)
 
 
 def eviction(pod: Obj) -> str:
@@ -106,6 +118,7 @@ def unschedulable(pod: Obj) -> str | None:
 
 
 def waiting_reason(pod: Obj) -> str:
+    """Why its container does not run, with the kubelet's words."""
     for container in pod.get("status", {}).get("containerStatuses") or []:
         waiting = (container.get("state") or {}).get("waiting")
         if waiting:

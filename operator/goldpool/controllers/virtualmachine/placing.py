@@ -1,5 +1,7 @@
 """The steps in which the machine's disks and its ISO get their places."""
 
+from typing import Final
+
 from goldpool.api.conditions import Reason
 from goldpool.api.virtualmachine import RejectionCount
 from goldpool.api.volume import DISCARDS_KEPT
@@ -18,6 +20,9 @@ from goldpool.engine.plan import EventKind, Plan, Record
 from goldpool.planning.placement import Placement, Unplaceable
 from goldpool.planning.references import template_of
 from goldpool.planning.views import ISO
+
+_SAID_BY_VOLUMES_SECONDS: Final = 1.0
+"""A bound volume says at once that its disk is made, and that is what the machine says then."""
 
 
 def heed_plans(o: Observed, draft: Draft) -> Plan | None:
@@ -109,6 +114,8 @@ def _bind(o: Observed, draft: Draft, placement: Placement) -> Plan:
     why = f" ({placement.why})" if placement.why else ""
     told = Record(o.raw, EventKind.NORMAL, Reason.PLACED, "Plan", f"placed{on}: {placement.sentence()}{why}")
     draft.set(rejections=[])
+    if iso is None and draft.may_be_left_out():
+        return Plan(effects=(*effects, told), again_after=_SAID_BY_VOLUMES_SECONDS)
     stands_in = " with a fallback's parent" if any(p.fallback for p in placement.disks) else ""
     return Plan(
         effects=(*effects, told),

@@ -2,7 +2,7 @@
 
 from goldpool.api.conditions import Reason
 from goldpool.controllers.naming import FINALIZER
-from goldpool.controllers.verdict import busy, good, stalled, timestamp
+from goldpool.controllers.verdict import good, stalled
 from goldpool.controllers.virtualmachine.collection import collect
 from goldpool.controllers.virtualmachine.effects import ensure_root, release_claims
 from goldpool.controllers.virtualmachine.observed import Observed
@@ -39,7 +39,7 @@ def _plan(o: Observed) -> Plan:
     for step in STEPS:
         if (verdict := step(o, draft)) is not None:
             return verdict
-    return _start(o, draft)
+    return _start(o)
 
 
 def _rest(o: Observed, draft: Draft, reason: Reason, message: str, phase: str) -> Plan:
@@ -51,10 +51,6 @@ def _rest(o: Observed, draft: Draft, reason: Reason, message: str, phase: str) -
     return Plan(effects=effects, status=draft.status(verdict, phase))
 
 
-def _start(o: Observed, draft: Draft) -> Plan:
-    manifest = pod_manifest(o)
-    draft.set(start_time=timestamp(o.now), ended=None)
-    return Plan(
-        effects=(Create(r.POD, manifest),),
-        status=draft.status(busy(Reason.STARTING, "the pod is made"), "Starting"),
-    )
+def _start(o: Observed) -> Plan:
+    """Without a status: the next pass sees the pod and says so, as it would if this one had died here."""
+    return Plan(effects=(Create(r.POD, pod_manifest(o)),), again_after=0)

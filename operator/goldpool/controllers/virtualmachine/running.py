@@ -10,6 +10,7 @@ from goldpool.controllers.naming import STOPPED_FINALIZER
 from goldpool.controllers.verdict import busy, good, seconds_since, timestamp
 from goldpool.controllers.virtualmachine.effects import delete_pod, mark_used
 from goldpool.controllers.virtualmachine.evidence import (
+    ORDINARY_WAITS,
     eviction,
     exit_text,
     is_executing,
@@ -29,8 +30,8 @@ from goldpool.kube import resources as r
 
 _STEADY_SECONDS: Final = 60
 """A guest that ran this long ended for a reason of its own: it is started again without a pause."""
-_PAUSED_AGAIN_SECONDS: Final = 5
-"""The runtime's reason may reach the log a moment after the readiness has changed."""
+_LOOK_AGAIN_SECONDS: Final = 5
+"""The runtime's reason may reach the log a moment after the readiness has changed, and no event tells of it."""
 
 
 def reason_to_rest(o: Observed, draft: Draft) -> tuple[Reason, str, str] | None:
@@ -103,7 +104,7 @@ def _not_running(o: Observed, draft: Draft, pod: dict[str, Any]) -> Plan:
         # Also before it ever was ready: another host would not help, and giving it up would throw its writes away.
         return Plan(
             status=draft.status(busy(Reason.STORAGE_PAUSED, sentence(o.pauses, o.disks)), "StoragePaused"),
-            again_after=_PAUSED_AGAIN_SECONDS,
+            again_after=_LOOK_AGAIN_SECONDS,
         )
     age = seconds_since(pod["metadata"]["creationTimestamp"], o.now)
     nowhere = unschedulable(pod)
@@ -115,18 +116,21 @@ def _not_running(o: Observed, draft: Draft, pod: dict[str, Any]) -> Plan:
     elif is_executing(pod) and started:
         return Plan(
             status=draft.status(busy(Reason.GUEST_PAUSED, "QEMU does not say that the guest runs"), "Paused"),
-            again_after=_PAUSED_AGAIN_SECONDS,
+            again_after=_LOOK_AGAIN_SECONDS,
         )
     else:
         reason = Reason.STARTING
-        why = waiting_reason(pod)
-        message = f"the pod is starting{f' ({why})' if why else ''}"
         deadline = o.limits.start_deadline
+        why = waiting_reason(pod)
+        if why in ORDINARY_WAITS and age < deadline:
+            why = ""  # it comes and goes with every start, each time a write
+        message = f"the pod is starting{f' ({why})' if why else ''}"
     if started:
         # After its first boot a machine only waits: its disk is where it is.
         return Plan(status=draft.status(busy(reason, message), "Starting"))
     if age < deadline:
-        return Plan(status=draft.status(busy(reason, message), "Starting"), again_after=deadline - age)
+        again = min(deadline - age, _LOOK_AGAIN_SECONDS if is_executing(pod) else deadline)
+        return Plan(status=draft.status(busy(reason, message), "Starting"), again_after=again)
     told = Record(
         o.raw,
         EventKind.WARNING,

@@ -42,6 +42,17 @@ class Draft:
     def set(self, **fields: Any) -> None:
         self._fields |= fields
 
+    def may_be_left_out(self) -> bool:
+        """Whether the next pass finds all of this again: the draft counts nothing and forgets nothing."""
+        before = self._o.machine.status
+        found_again = {
+            "retry",
+            "planned_generation",
+        }  # what they differ from decides in the next pass as in this one
+        return not self.reset and all(
+            getattr(before, name) == value for name, value in self._fields.items() if name not in found_again
+        )
+
     def avoid(self, entry: Avoided) -> None:
         """Adds the place once, and counts the plan that failed."""
         entries: list[Avoided] = list(self.get("avoid"))
