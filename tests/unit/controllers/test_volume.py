@@ -9,7 +9,7 @@ from goldpool.api.storagelocation import StorageLocation
 from goldpool.api.template import Template
 from goldpool.controllers.landscape import Bind
 from goldpool.controllers.volume import plan
-from goldpool.dispatch.outcome import Pending, Running, Succeeded
+from goldpool.dispatch.outcome import Outcome, Pending, Running, Succeeded
 from goldpool.dispatch.request import Ask
 from goldpool.engine.plan import Record
 from goldpool.kube.port import Obj
@@ -159,6 +159,21 @@ def test_a_parent_that_is_going_is_let_go_though_the_cache_says_it_is_ready(fres
         None,
         "WaitingForParent",
     )
+
+
+@pytest.mark.parametrize("creation", [Pending(), Running()])
+@pytest.mark.parametrize("fresh", [None, a_parent(deleting=True), a_parent(status={"state": "Failed"})])
+def test_but_not_while_a_disk_over_it_may_be_made(creation: Outcome, fresh: Obj | None) -> None:
+    """What succeeds a moment later lies over this parent; a volume that names none would be no child."""
+    found = plan(observed(a_volume(status=NAMED), candidates=[a_parent()], fresh=fresh, creation=creation))
+    assert (field(found, "parent"), field(found, "revision")) == (NAMED["parent"], NAMED["revision"])
+    assert reason(found) == "Creating"
+
+
+def test_nor_once_a_disk_was_asked_for_while_its_bytes_are_there() -> None:
+    """The first try may have been lost and have made the disk all the same. The deletion waits for the volume."""
+    again = a_volume(status=NAMED | {"attempts": 1})
+    assert asked(plan(observed(again, fresh=a_parent(deleting=True)))).parent == NAMED["parent"]
 
 
 def test_a_volume_without_a_size_takes_its_templates() -> None:

@@ -192,7 +192,8 @@ def _make(o: Observed) -> Plan:
 
 def _child(o: Observed, place: Place, operation: str, bound: dict[str, Any]) -> CreateChild | Plan:
     """The request, or what it still waits for. The volume names its parent first and reads it afresh then: from that
-    moment the parent's removal sees the volume, or the volume sees the removal."""
+    moment the parent's removal sees the volume, or the volume sees the removal. Once a disk was asked for the name stays
+    until that has ended: a disk over this parent may be there already."""
     volume, status = o.volume, o.volume.status
     if o.template is None:
         return Plan(
@@ -213,10 +214,12 @@ def _child(o: Observed, place: Place, operation: str, bound: dict[str, Any]) -> 
     parent = o.fresh_parent
     if (
         parent is None
-        or parent.deleting
+        or (parent.deleting and o.creation is None and not status.attempts)
         or parent.status.state is not ParentState.READY
         or parent.status.revision != status.revision
     ):
+        if o.creation is not None:
+            return Plan(status=status_of(o, _being_made(place), **bound))
         none: dict[str, Any] = {"parent": None, "revision": None}
         gone = busy(Reason.WAITING_FOR_PARENT, f"Parent {status.parent} is going; another copy is needed")
         return Plan(status=status_of(o, gone, **bound, **none), again_after=1)
