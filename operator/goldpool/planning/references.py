@@ -101,13 +101,17 @@ def template_of(volume: Volume) -> str | None:
 
 
 def inserts_parent(machine: VirtualMachine, parent: Parent) -> bool:
-    """The machine says so, running or not, or has a place where it will say so."""
+    """The machine says so, running or not, or has a place where it will say so: of a copy that is not being deleted, which
+    it reads from the API server after it said so."""
     iso = machine.status.iso
     if iso is None:
         return False
     if iso.parent is not None:
         return iso.parent == parent.metadata.name
-    return (iso.template, iso.location) == (parent.spec.template, parent.spec.location)
+    return not parent.deleting and (iso.template, iso.location) == (
+        parent.spec.template,
+        parent.spec.location,
+    )
 
 
 def inserted_template(machine: VirtualMachine) -> str | None:

@@ -11,6 +11,7 @@ from goldpool.controllers.parent import ParentController
 from goldpool.controllers.storagelocation import StorageLocationController
 from goldpool.controllers.storagepool import StoragePoolController
 from goldpool.controllers.template import TemplateController
+from goldpool.controllers.virtualmachine.affected import affected
 from goldpool.controllers.volume import VolumeController
 from goldpool.controllers.world import World
 from goldpool.dispatch.dispatcher import Dispatcher
@@ -19,7 +20,16 @@ from goldpool.kube import resources as r
 from goldpool.kube.cache import Cache
 from goldpool.kube.port import Change, Key, KubeApi, Obj, Resource, key_of
 from goldpool.settings import Settings
-from tests.unit.controllers.builders import NOW, a_location, a_parent, a_pinned_template, a_pool, a_volume
+from tests.unit.controllers.builders import (
+    NOW,
+    a_condition,
+    a_location,
+    a_machine,
+    a_parent,
+    a_pinned_template,
+    a_pool,
+    a_volume,
+)
 
 
 def a_world(*objects: tuple[Resource, Obj]) -> World:
@@ -110,3 +120,41 @@ def test_waiting_volumes_hear_of_a_copy_only_what_they_read(status: dict[str, An
     change = a_change(r.PARENT, a_parent(), a_parent(status=status))
     found = {*VolumeController(world, cast(Any, None)).affected(change)}
     assert bool(found) is wakes
+
+
+@pytest.mark.parametrize(
+    ("copy", "now", "wakes"),
+    [
+        ("tools-aaaaaaaa", {"deleting": True}, True),
+        ("tools-aaaaaaaa", {"status": {"state": "Retiring"}}, True),
+        ("tools-aaaaaaaa", {"status": {"children": 7}}, False),
+        ("tools-bbbbbbbb", {"deleting": True}, False),
+    ],
+)
+def test_a_machine_hears_that_its_medium_is_going_whatever_it_waits_for(
+    copy: str, now: dict[str, Any], wakes: bool
+) -> None:
+    iso = {"template": "tools", "pool": "std-a", "location": "std-a.node-1", "parent": "tools-aaaaaaaa"}
+    waiting = a_condition(status="False", reason="VolumeInUse")
+    machine = a_machine(status={"iso": iso, "conditions": [waiting]})
+    cache = a_world((r.VIRTUAL_MACHINE, machine)).cache
+    change = a_change(r.PARENT, a_parent(copy), a_parent(copy, **now))
+    assert bool([*affected(cache, change)]) is wakes
+
+
+@pytest.mark.parametrize(
+    ("template", "wakes"),
+    [
+        ({"status": {"refetch": {"token": "t-1"}, "conditions": [a_condition()]}}, True),
+        ({"spec": {"prepare": {"pools": ["golden-ssd"]}}, "status": {"conditions": [a_condition()]}}, True),
+        ({"status": {"conditions": [a_condition(status="False", reason="NoHostToAsk")]}}, True),
+        ({"status": {"conditions": [a_condition()]}}, False),
+    ],
+    ids=["fetched anew", "prepared", "asks", "rests"],
+)
+def test_a_template_that_waits_for_a_location_hears_of_one(template: dict[str, Any], wakes: bool) -> None:
+    world = a_world((r.TEMPLATE, a_pinned_template(**template)))
+    away = a_location("golden-ssd", status={"conditions": [a_condition(status="False", reason="HostAway")]})
+    back = a_location("golden-ssd", status={"conditions": [a_condition()]})
+    found = {*TemplateController(world).affected(a_change(r.STORAGE_LOCATION, away, back))}
+    assert (Key("Template", "", "debian-12") in found) is wakes

@@ -64,6 +64,7 @@ def failed(o: Observed, failure: Failed, attempt: int, operation: str) -> Plan:
                 permanent=True, next_retry_time=None, tried_hosts=tried, **found,
             ),
             afterwards=(Settle(operation),),
+            again_after=0 if _asked_anew(o) else None,
         )  # fmt: skip
     pause = delay(failures, o.jitter, first=o.base_seconds, longest=o.cap_seconds) + 1
     return Plan(
@@ -73,7 +74,7 @@ def failed(o: Observed, failure: Failed, attempt: int, operation: str) -> Plan:
             permanent=False, next_retry_time=timestamp(o.now + timedelta(seconds=pause)), tried_hosts=tried, **found,
         ),
         afterwards=(Settle(operation),),
-        again_after=pause,
+        again_after=0 if _asked_anew(o) else pause,
     )  # fmt: skip
 
 
@@ -97,8 +98,7 @@ def after_failure(o: Observed) -> Plan:
     """Tried again at its time if somebody wants it, at once when a person did something about it: a new value of the retry
     annotation, or an edit of the template (of another Secret, say; one of the source makes another copy)."""
     status = o.parent.status
-    asked = o.template.metadata.annotations.get(RETRY_ANNOTATION) if o.template else None
-    again = (asked is not None and asked != status.retry) or _edited(o)
+    again = _asked_anew(o) or _edited(o)
     left = (moment(status.next_retry_time) - o.now).total_seconds() if status.next_retry_time else 0.0
     if not again and is_of_another_revision(o):
         since, seconds = unused(o)
@@ -108,12 +108,22 @@ def after_failure(o: Observed) -> Plan:
     return Plan(
         status=status_of(
             o, busy(Reason.FETCHING, "the fetch is tried again"), state=ParentState.PENDING,
-            attempt=(status.attempt or 1) + 1, retry=asked, failure=None, permanent=None, next_retry_time=None,
+            attempt=(status.attempt or 1) + 1, retry=_asked(o), failure=None, permanent=None, next_retry_time=None,
             failed_generation=None,
             failures=None if again else status.failures, fetched_on=None, tried_hosts=[],
         ),
         again_after=0,
     )  # fmt: skip
+
+
+def _asked_anew(o: Observed) -> bool:
+    """Also while the fetch went on that has just failed."""
+    asked = _asked(o)
+    return asked is not None and asked != o.parent.status.retry
+
+
+def _asked(o: Observed) -> str | None:
+    return o.template.metadata.annotations.get(RETRY_ANNOTATION) if o.template else None
 
 
 def _edited(o: Observed) -> bool:

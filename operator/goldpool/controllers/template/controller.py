@@ -150,9 +150,11 @@ class TemplateController:
                     if obj is not None and (name := iso_of(obj).get("template")):
                         yield Key("Template", "", name)
             case r.STORAGE_LOCATION if differs(change, readiness):
-                # A location that has become usable may be one to prepare, or its host the first that may ask a source.
+                # A location that has become usable may be one to prepare or to fetch a new revision to, or its host the
+                # first that may ask a source.
                 for obj in cache.list(r.TEMPLATE):
-                    if obj["spec"].get("prepare", {}).get("pools") or _waits_for_a_host(obj):
+                    ahead = obj["spec"].get("prepare", {}).get("pools")
+                    if ahead or (obj.get("status") or {}).get("refetch") or _waits_for_a_host(obj):
                         yield Key("Template", "", obj["metadata"]["name"])
             case r.NODE | r.STORAGE_POOL if differs(change, _asks):
                 for obj in cache.list(r.TEMPLATE):

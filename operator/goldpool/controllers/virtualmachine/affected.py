@@ -55,6 +55,7 @@ def affected(cache: Cache, change: Change) -> Iterable[Key]:
             yield from _unplaced(cache)
         case r.PARENT if differs(change, _state):
             yield from _unplaced(cache)
+            yield from _with_medium(cache, change.key.name)
         case r.NODE if differs(change, _host):
             yield from _unplaced(cache)
             for obj in cache.list(r.VIRTUAL_MACHINE):
@@ -80,6 +81,13 @@ def _with_pool(cache: Cache, pool: str) -> Iterable[Key]:
             yield _key(obj)
 
 
+def _with_medium(cache: Cache, parent: str) -> Iterable[Key]:
+    """Machines that were given this copy: one that has not started lets a going one go, whatever else it waits for."""
+    for obj in cache.list(r.VIRTUAL_MACHINE):
+        if iso_of(obj).get("parent") == parent:
+            yield _key(obj)
+
+
 def _key(obj: Obj) -> Key:
     return Key("VirtualMachine", obj["metadata"]["namespace"], obj["metadata"]["name"])
 
@@ -94,7 +102,7 @@ def _template(template: Obj) -> object:
 
 
 def _state(parent: Obj) -> object:
-    return (parent.get("status") or {}).get("state")
+    return (parent.get("status") or {}).get("state"), going(parent)
 
 
 def _usable(location: Obj) -> object:

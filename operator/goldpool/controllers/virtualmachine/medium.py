@@ -107,6 +107,10 @@ def await_medium(o: Observed, draft: Draft) -> Plan | None:
     """The machine names its copy first, and the pass that makes the pod reads it from the API server: from then on the
     copy's removal sees the machine, or the machine sees the removal."""
     iso: InsertedIso | None = draft.get("iso")
+    if o.machine.status.iso is not None and iso is None:
+        # Said before there is a pod: what is recorded then is what the pod has.
+        verdict = busy(Reason.STARTING, "the CD drive is emptied")
+        return Plan(status=draft.status(verdict, "Provisioning"), again_after=0)
     if o.machine.spec.iso is None or iso is None or o.medium is None:
         return None
     if iso.parent is None:
