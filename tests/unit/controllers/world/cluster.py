@@ -255,7 +255,7 @@ class Cluster:
         told = {
             "exitCode": 0,
             "startedAt": self.server.stamp(),
-            "message": Ended(reason=exit_).model_dump_json(),
+            "message": Ended(reason=exit_).to_json(),
         }
         done = [{"name": "machine", "state": {"terminated": told}}]
         self.report(pod, done, phase="Succeeded", conditions=[{"type": "Ready", "status": "False"}])

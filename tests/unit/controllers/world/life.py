@@ -268,7 +268,11 @@ class Life:
         ids = {v["spec"].get("storageID") for v in server.all(r.VOLUME)}
         assert {storage for _, storage in disks.volumes} <= ids, "a disk that no object names"
         used = {v.get("status", {}).get("parent") for v in server.all(r.VOLUME)}
-        used |= {iso_of(m).get("parent") for m in server.all(r.VIRTUAL_MACHINE)}
+        kept = self._revisions_to_keep()
+        # Its place is chosen before the machine names the copy there, and it may wait in between: for a volume that went.
+        wanted = {
+            (iso_of(m).get("template"), iso_of(m).get("location")) for m in server.all(r.VIRTUAL_MACHINE)
+        }
         for machine in server.all(r.VIRTUAL_MACHINE):
             assert (
                 machine["metadata"]["name"] in running or not iso_of(machine) or machine["spec"].get("iso")
@@ -277,7 +281,12 @@ class Life:
             template = server.find(r.TEMPLATE, parent["spec"]["template"])
             # A template that goes waits for those who were bound to its copies, whether or not a disk was made.
             going = template is not None and "deletionTimestamp" in template["metadata"]
-            unused = parent["metadata"]["name"] not in used
+            unused = (
+                not parent["status"].get("blockers")  # in doubt a volume that is bound here is a user
+                and parent["metadata"]["name"] not in used
+                and (parent["spec"]["template"], parent["spec"]["location"]) not in wanted
+                and parent["status"].get("revision") not in kept
+            )
             assert going or not (parent["spec"]["fallback"] and unused), "a fallback of nobody"
         for template in server.all(r.TEMPLATE):
             self._serves_what_is_served(template)
@@ -285,13 +294,14 @@ class Life:
         assert {name for _, name in disks.parents} <= named, "a copy that no object names"
 
     def _serves_what_is_served(self, template: Obj) -> None:
-        """With checks and Refetch, new disks take what the source serves, and no copy of an earlier revision is without
-        a child."""
+        """With checks and Refetch, new disks take what the source serves, and no copy of an earlier revision is there for
+        nobody."""
         if "deletionTimestamp" in template["metadata"]:
             return
         status, source = template["status"], template["spec"]["source"]
         used = {v.get("status", {}).get("parent") for v in self.cluster.server.all(r.VOLUME)}
         used |= {iso_of(m).get("parent") for m in self.cluster.server.all(r.VIRTUAL_MACHINE)}
+        kept = self._revisions_to_keep()
         copies = [
             p
             for p in self.cluster.server.all(r.PARENT)
@@ -299,7 +309,9 @@ class Life:
         ]
         for copy in copies:
             earlier = copy["status"]["state"] == "Ready" and copy["status"]["revision"] != status["revision"]
-            assert not earlier or copy["metadata"]["name"] in used, "an earlier revision's copy of nobody"
+            assert not earlier or copy["metadata"]["name"] in used or copy["status"]["revision"] in kept, (
+                "an earlier revision's copy of nobody"
+            )
         served = self.cluster.disks.revision_of(source["url"])
         if status.get("revision") and source["refreshPolicy"] == "Refetch" and "checkInterval" in source:
             # A copy whose deletion was asked for keeps no place for the next one: that comes with the next disk.
@@ -307,6 +319,20 @@ class Life:
                 p["status"]["state"] == "Ready" and "deletionTimestamp" not in p["metadata"] for p in copies
             )
             assert status["revision"] == served or not there, "new disks take what is served no more"
+
+    def _revisions_to_keep(self) -> set[str]:
+        """Of volumes whose own copy was told to go: another one of the same bytes stays."""
+        going = {
+            p["metadata"]["name"]
+            for p in self.cluster.server.all(r.PARENT)
+            if "deletionTimestamp" in p["metadata"]
+        }
+        told = [v.get("status", {}) for v in self.cluster.server.all(r.VOLUME)]
+        return {status["revision"] for status in told if status.get("parent") in going}
+
+    def _serves_its_revision(self, template: Obj) -> bool:
+        pinned = template["status"].get("revision")
+        return pinned in {None, self.cluster.disks.revision_of(template["spec"]["source"]["url"])}
 
     def _can_run(self, machine: Obj) -> bool:
         """Always, with all it needs there and held by nobody else."""
@@ -322,6 +348,8 @@ class Life:
             return False  # a disk that was used is never made anew
         made = root is not None and root.get("status", {}).get("createdTime")
         if not made and named and (template is None or "deletionTimestamp" in template["metadata"]):
+            return False
+        if not made and template is not None and not self._serves_its_revision(template):
             return False
         for attached in machine["spec"]["volumes"]:
             volume = server.find(r.VOLUME, attached["volumeRef"]["name"], TEAM)

@@ -37,6 +37,8 @@ class Rules:
         """storageID -> UID of the Volume it was minted for."""
         self.writers: dict[str, str] = {}
         """storageID -> UID of the pod whose process may write there."""
+        self._going: set[str] = set()
+        """UIDs of Volumes whose deletion began when nobody had a claim: it waits for none that comes later."""
         self.readers: dict[str, str] = {}
         """UID of a pod -> the Parent in its CD drive."""
 
@@ -45,10 +47,20 @@ class Rules:
     def admit(self, resource: Resource, old: Obj | None, new: Obj) -> None:
         if resource is r.VOLUME:
             self._binding(old, new)
+            self._leaving(new)
+            made = new.get("status", {}).get("createdTime")
+            of_template = (new["spec"].get("source") or {}).get("templateRef")
+            assert not (made and of_template) or new["status"].get("parent"), "a child that names no parent"
         elif resource is r.POD and old is None:
             self._pod(new)
         elif resource is r.PARENT and old is not None:
             self._doomed(old, new)
+
+    def _leaving(self, volume: Obj) -> None:
+        uid = volume["metadata"]["uid"]
+        claimed = self._server.find(r.LEASE, lease_name(uid), "goldpool-data") is not None
+        if "deletionTimestamp" in volume["metadata"] and not claimed:
+            self._going.add(uid)
 
     def _binding(self, old: Obj | None, new: Obj) -> None:
         storage = new["spec"].get("storageID")
@@ -100,11 +112,11 @@ class Rules:
     def _may_use(self, holder: str, disk: Any) -> None:
         volume = self._volume(disk["storage_id"])
         assert volume is not None, f"a pod on {disk['storage_id']}, which no Volume names"
-        assert "deletionTimestamp" not in volume["metadata"], "a pod on a volume that is being deleted"
         assert volume["status"].get("firstUsedTime"), "a pod before its disk was marked used"
         lease = self._server.find(r.LEASE, lease_name(volume["metadata"]["uid"]), "goldpool-data")
         assert lease is not None, "a pod without a claim on its volume"
         assert lease["spec"]["holderIdentity"] == holder, "a pod on a volume leased to another machine"
+        assert volume["metadata"]["uid"] not in self._going, "a claim on a volume that was going already"
 
     # -- operations
 
