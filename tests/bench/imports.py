@@ -141,13 +141,13 @@ def _worker(url: str, out: Path, image: Image, ca: Path) -> Run:
         [sys.executable, "-m", "goldpool.worker"],
         {
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-            "GOLDPOOL_BATCH": Batch(operations=(fetch,), identities=(_IDENTITY,)).model_dump_json(),
+            "GOLDPOOL_BATCH": Batch(operations=(fetch,), identities=(_IDENTITY,)).to_json(),
             "GOLDPOOL_POOLS": str(out),
             "GOLDPOOL_TERMINATION_LOG": str(told),
             "SSL_CERT_FILE": str(ca),
         },
     )
-    report = Report.model_validate_json(told.read_bytes())
+    report = Report.from_json(told.read_bytes())
     assert report.succeeded(0), report
     return found
 

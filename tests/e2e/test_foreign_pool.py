@@ -13,7 +13,7 @@ def test_a_disk_of_another_cluster_is_refused_and_left_as_it_is(site: Site, boot
         location="standard-theirs", cluster="another", pool="standard", node=NODE, node_uid="1"
     )
     files = {
-        f"{TEST_STANDARD}/{IDENTITY_FILE}": theirs.model_dump_json(),
+        f"{TEST_STANDARD}/{IDENTITY_FILE}": theirs.to_json(),
         f"{TEST_STANDARD}/volumes/v-theirs/disk.qcow2": "their bytes",
     }
     for path, content in files.items():

@@ -76,7 +76,7 @@ def test_a_disk_of_another_host_is_not_written_to_until_it_is_taken_away(site: S
         node="node-1",
         node_uid=site.get("Node", "node-1")["metadata"]["uid"],
     )
-    site.nodes.write(NODE, f"{TEST_STANDARD}/{IDENTITY_FILE}", theirs.model_dump_json())
+    site.nodes.write(NODE, f"{TEST_STANDARD}/{IDENTITY_FILE}", theirs.to_json())
     everything = [f"{TEST_STANDARD}/{name}" for name in (".goldpool", *DIRECTORIES)]
     before = site.nodes.files(NODE, TEST_STANDARD)
     site.api.patch("Node", NODE, {"metadata": {"labels": {label: "yes"}}})

@@ -1,5 +1,5 @@
 """What the operator and its pods say to each other.
 
-Everything here crosses a process boundary, so it is versioned, validated by pydantic on both sides,
+Everything here crosses a process boundary, so it is versioned, checked where it is read (msgspec),
 and imports neither Kubernetes nor any other room.
 """

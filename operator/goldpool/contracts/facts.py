@@ -3,8 +3,6 @@
 from enum import StrEnum
 from typing import Final
 
-from pydantic import Field
-
 from goldpool.contracts.layout import NameOnDisk
 from goldpool.contracts.model import Contract
 
@@ -29,7 +27,8 @@ class Inspection(Contract):
 
     missing: tuple[str, ...] = ()
     missing_total: int = 0
-    unknown: tuple[str, ...] = Field(default=(), description="like volumes/v-7k2m9qx4")
+    unknown: tuple[str, ...] = ()
+    """Like volumes/v-7k2m9qx4."""
     unknown_total: int = 0
 
 
@@ -39,7 +38,8 @@ class LocationFacts(Contract):
     location: NameOnDisk
     state: LocationState
     total_bytes: int = 0
-    free_bytes: int = Field(default=0, description="f_bavail: what an unprivileged writer may still use")
+    free_bytes: int = 0
+    """f_bavail: what an unprivileged writer may still use."""
     node_uid: str = ""
     message: str = ""
     inspection: Inspection | None = None

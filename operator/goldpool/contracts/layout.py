@@ -14,9 +14,9 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated, Final
 
-from pydantic import Field, StringConstraints
+from msgspec import Meta
 
-from goldpool.contracts.model import CONTRACT_VERSION, Contract
+from goldpool.contracts.model import CONTRACT_VERSION, Contract, Count, Positive
 
 POOLS_ROOT: Final = PurePosixPath("/pools")
 IDENTITY_FILE: Final = PurePosixPath(".goldpool/location.json")
@@ -33,11 +33,11 @@ STORAGE_UID: Final = 107
 """The user that owns every file of Goldpool and runs both storage Jobs and QEMU (Debian's libvirt-qemu has no
 fixed number; 107 is what the references measured with)."""
 
-NameOnDisk = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
+NameOnDisk = Annotated[str, Meta(pattern=r"\A[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z")]
 """A location ID, Parent name or storageID. Never reused; safe as one path component by construction
 (no slash, and no leading dot, so neither ``.`` nor ``..``)."""
 
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 """A revision: the digest of a parent's published bytes, in hex."""
 
 
@@ -62,9 +62,11 @@ class LocationIdentity(Contract):
 
     version: int = CONTRACT_VERSION
     location: NameOnDisk
-    cluster: str = Field(description="UID of the kube-system namespace of the cluster that owns these bytes")
+    cluster: str
+    """UID of the kube-system namespace of the cluster that owns these bytes."""
     pool: str
-    node: str = Field(default="", description="Node's name; empty for a Shared pool")
+    node: str = ""
+    """The Node's name; empty for a Shared pool."""
     node_uid: str = ""
 
 
@@ -77,8 +79,8 @@ class ParentSidecar(Contract):
     template_uid: str
     format: ImageFormat
     revision: Sha256
-    file_bytes: int = Field(ge=0)
-    virtual_bytes: int = Field(ge=0)
+    file_bytes: Count
+    virtual_bytes: Count
 
 
 class VolumeSidecar(Contract):
@@ -87,7 +89,7 @@ class VolumeSidecar(Contract):
     version: int = CONTRACT_VERSION
     storage_id: NameOnDisk
     owner: Owner
-    virtual_bytes: int = Field(gt=0)
+    virtual_bytes: Positive
     parent: str = ""
     revision: str = ""
 

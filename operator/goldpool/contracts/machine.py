@@ -3,10 +3,10 @@
 from enum import IntEnum, StrEnum
 from typing import Annotated, Final, Literal
 
-from pydantic import ConfigDict, Field
+from msgspec import Meta
 
 from goldpool.contracts.layout import ImageFormat, NameOnDisk, Sha256
-from goldpool.contracts.model import CONTRACT_VERSION, Contract
+from goldpool.contracts.model import CONTRACT_VERSION, Contract, Positive
 
 MACHINE_ENV: Final = "GOLDPOOL_MACHINE"
 DISKS_ROOT: Final = "/disks"
@@ -43,7 +43,7 @@ class ParentDisk(Contract):
 class Disk(Contract):
     """One disk of the machine. Its directory's sidecar must say the same, or the machine does not start."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+    name: Annotated[str, Meta(pattern=r"\A[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")]
     storage_id: NameOnDisk
     volume_uid: str
     boot: bool = False
@@ -56,15 +56,13 @@ class Machine(Contract):
     version: int = CONTRACT_VERSION
     name: str
     uid: str
-    cpus: int = Field(ge=1)
-    memory_bytes: int = Field(gt=0)
+    cpus: Positive
+    memory_bytes: Positive
     disks: tuple[Disk, ...]
-    cdrom: ParentDisk | None = Field(
-        default=None, description="an installer ISO, read-only, tried after the disks"
-    )
-    stop_seconds: int = Field(
-        default=60, description="how long an ACPI shutdown may take; below the pod's grace"
-    )
+    cdrom: ParentDisk | None = None
+    """An installer ISO, read-only, tried after the disks."""
+    stop_seconds: int = 60
+    """How long an ACPI shutdown may take; below the pod's grace."""
 
 
 class Exit(StrEnum):
@@ -85,10 +83,8 @@ class Exit(StrEnum):
 GUEST_STATE: Final = "guest state"
 
 
-class GuestState(Contract):
+class GuestState(Contract, forbid_unknown_fields=False):  # the log's own fields: time, level
     """One line of the pod's log, written when it changes: QMP's run state, and by disk ``nospace`` or ``failed``."""
-
-    model_config = ConfigDict(extra="ignore")  # the log's own fields: time, level
 
     event: Literal["guest state"]
     status: str
@@ -98,5 +94,5 @@ class GuestState(Contract):
 class Ended(Contract):
     version: int = CONTRACT_VERSION
     reason: Exit
-    message: str = Field(default="", max_length=1024)
+    message: Annotated[str, Meta(max_length=1024)] = ""
     accelerator: str = ""

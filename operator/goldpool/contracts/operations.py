@@ -6,10 +6,10 @@ asking once. A storage Job gets a ``Batch`` in the environment; what it answers 
 
 from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from msgspec import Meta
 
 from goldpool.contracts.layout import ImageFormat, LocationIdentity, NameOnDisk, Owner, Sha256
-from goldpool.contracts.model import CONTRACT_VERSION, Contract
+from goldpool.contracts.model import CONTRACT_VERSION, Contract, Count, Positive
 from goldpool.contracts.network import AddressRules, Proxies
 from goldpool.contracts.source import Source
 
@@ -19,49 +19,61 @@ BATCH_ENV: Final = "GOLDPOOL_BATCH"
 
 class Checksum(Contract):
     algorithm: Literal["md5", "sha1", "sha224", "sha256", "sha384", "sha512"]
-    hex: Annotated[str, Field(pattern=r"^[0-9a-f]{32,128}$")]
+    hex: Annotated[str, Meta(pattern=r"\A[0-9a-f]{32,128}\Z")]
 
 
 class FetchPolicy(Contract):
     """Limits of one transfer. Every number is settable, so that a test never waits for a default."""
 
-    attempts: int = Field(default=3, ge=1, description="rounds over all mirrors (CloudStack: 3 validations)")
+    attempts: Positive = 3
+    """Rounds over all mirrors (CloudStack: 3 validations)."""
     connect_seconds: float = 5
     idle_seconds: float = 30
-    min_bytes_per_second: int = Field(default=10 << 10, ge=0, description="a mirror slower than this fails")
-    min_speed_seconds: float = Field(
-        default=60, gt=0, description="measured over this time of waiting for it"
-    )
-    max_bytes_per_second: int = Field(
-        default=0, ge=0, description="bandwidth of this transfer; 0 is no limit"
-    )
+    min_bytes_per_second: Count = 10 << 10
+    """A mirror slower than this fails."""
+    min_speed_seconds: Annotated[float, Meta(gt=0)] = 60
+    """Measured over this time of waiting for it."""
+    max_bytes_per_second: Count = 0
+    """Bandwidth of this transfer; 0 is no limit."""
     total_seconds: float = 10800
-    max_bytes: int = Field(default=1 << 40, description="largest transfer, also without Content-Length")
-    max_virtual_bytes: int = Field(default=2000 << 30, description="largest virtual disk")
-    reserve_bytes: int = Field(default=64 << 20, description="space that stays free on the pool")
+    max_bytes: int = 1 << 40
+    """Largest transfer, also without Content-Length."""
+    max_virtual_bytes: int = 2000 << 30
+    """Largest virtual disk."""
+    reserve_bytes: int = 64 << 20
+    """Space that stays free on the pool."""
     max_redirects: int = 10
-    max_amplification: int = Field(
-        default=1000, ge=1, description="most bytes of image per byte of a compressed source"
-    )
-    max_window_bytes: int = Field(
-        default=64 << 20, ge=1 << 20, description="largest window or dictionary of a compressed source"
-    )
+    max_amplification: Positive = 1000
+    """Most bytes of image per byte of a compressed source."""
+    max_window_bytes: Annotated[int, Meta(ge=1 << 20)] = 64 << 20
+    """Largest window or dictionary of a compressed source."""
     addresses: AddressRules = AddressRules()
     proxies: Proxies = Proxies()
-    check_cpu_seconds: int = Field(default=30, ge=1, description="of each of qemu-img's looks at an image")
-    check_memory_bytes: int = Field(default=1 << 30, description="address space of the same")
-    check_seconds: float = Field(default=600, description="for all of them together")
+    check_cpu_seconds: Positive = 30
+    """Of each of qemu-img's looks at an image."""
+    check_memory_bytes: int = 1 << 30
+    """Address space of the same."""
+    check_seconds: float = 600
+    """For all of them together."""
 
 
-class _Operation(Contract):
+class _Operation(Contract, tag_field="kind", tag=True):
+    """What has an ``id``. In JSON the name of its class stands beside it, as ``kind``."""
+
     id: str
+
+    @property
+    def kind(self) -> str:
+        return type(self).__name__
+
+
+class _AtLocation(_Operation):
     location: NameOnDisk
 
 
-class Initialize(_Operation):
+class Initialize(_AtLocation):
     """Make the location ours, once: identity file and directories. The only operation that runs as root."""
 
-    kind: Literal["Initialize"] = "Initialize"
     identity: LocationIdentity
     require_mount: bool = True
 
@@ -73,102 +85,91 @@ class Known(Contract):
     transient: tuple[NameOnDisk, ...] = ()
 
 
-class Probe(_Operation):
+class Probe(_AtLocation):
     """Say who the location is and how full, and what of ``known`` is missing or unknown there; changes nothing."""
 
-    kind: Literal["Probe"] = "Probe"
-    known: Known | None = Field(default=None, description="None: nothing is compared")
+    known: Known | None = None
+    """None: nothing is compared."""
 
 
-class Rebind(_Operation):
+class Rebind(_AtLocation):
     """The same location ID on a Node of the same name with a new UID (a re-registered host): record the UID."""
 
-    kind: Literal["Rebind"] = "Rebind"
     identity: LocationIdentity
 
 
-class Fetch(_Operation):
+class Fetch(_AtLocation):
     """Bring one template's bytes to ``templates/<parent>``: verified, then published at once, or not at all."""
 
-    kind: Literal["Fetch"] = "Fetch"
     parent: NameOnDisk
     template: str
     template_uid: str
     format: ImageFormat
     source: Source
     checksums: tuple[Checksum, ...] = ()
-    revision: Sha256 | None = Field(default=None, description="the pinned revision; other bytes are refused")
+    revision: Sha256 | None = None
+    """The pinned revision; other bytes are refused."""
     policy: FetchPolicy = FetchPolicy()
 
 
-class ProbeSource(Contract):
+class ProbeSource(_Operation):
     """Ask a template's source without fetching it: does it answer, how much, since when, of what format. Touches no pool.
 
     One mirror that can serve is success; ``Report.mirrors`` says what each answered.
     """
 
-    kind: Literal["ProbeSource"] = "ProbeSource"
-    id: str
     template: str
     template_uid: str
     format: ImageFormat
     source: Source
     policy: FetchPolicy = FetchPolicy()
-    mirror: str = Field(
-        default="", description="whose answer is wanted, if it answers: validators are a server's own"
-    )
+    mirror: str = ""
+    """Whose answer is wanted, if it answers: validators are a server's own."""
 
 
-class CreateChild(_Operation):
+class CreateChild(_AtLocation):
     """A thin overlay over a parent. The parent's path inside the image is a hint for people, never followed."""
 
-    kind: Literal["CreateChild"] = "CreateChild"
     storage_id: NameOnDisk
     owner: Owner
-    virtual_bytes: int = Field(gt=0)
+    virtual_bytes: Positive
     parent: NameOnDisk
     parent_location: NameOnDisk
     parent_format: ImageFormat
-    parent_virtual_bytes: int = Field(gt=0)
+    parent_virtual_bytes: Positive
     revision: Sha256
 
 
-class CreateBlank(_Operation):
-    kind: Literal["CreateBlank"] = "CreateBlank"
+class CreateBlank(_AtLocation):
     storage_id: NameOnDisk
     owner: Owner
-    virtual_bytes: int = Field(gt=0)
+    virtual_bytes: Positive
 
 
-class Adopt(_Operation):
+class Adopt(_AtLocation):
     """Make a restored object the owner of the disk of the object that was backed up: same namespace, same name, another
     UID. Nothing is made, and what is somebody else's is refused (VolumeConflict)."""
 
-    kind: Literal["Adopt"] = "Adopt"
     storage_id: NameOnDisk
     owner: Owner
 
 
-class DeleteVolume(_Operation):
+class DeleteVolume(_AtLocation):
     """Rename ``volumes/<storageID>`` to the trash; a missing one is success."""
 
-    kind: Literal["DeleteVolume"] = "DeleteVolume"
     storage_id: NameOnDisk
-    trash_seconds: int = Field(default=3600, ge=0)
+    trash_seconds: Count = 3600
 
 
-class DeleteParent(_Operation):
+class DeleteParent(_AtLocation):
     """Remove ``templates/<parent>`` and its unpublished remains; a missing one is success."""
 
-    kind: Literal["DeleteParent"] = "DeleteParent"
     parent: NameOnDisk
 
 
-class Release(_Operation):
+class Release(_AtLocation):
     """Take our identity off a location that holds no parent and no volume any more, so that its path can be used
     by another pool. A location that still holds something keeps its identity: ``VolumeConflict``."""
-
-    kind: Literal["Release"] = "Release"
 
 
 PoolOperation = (
@@ -184,7 +185,7 @@ PoolOperation = (
     | DeleteParent
 )
 """Those that work at a location."""
-Operation = Annotated[PoolOperation | ProbeSource, Field(discriminator="kind")]
+Operation = PoolOperation | ProbeSource
 
 
 class Batch(Contract):
@@ -192,6 +193,5 @@ class Batch(Contract):
 
     version: int = CONTRACT_VERSION
     operations: tuple[Operation, ...]
-    identities: tuple[LocationIdentity, ...] = Field(
-        default=(), description="who each location must be before anything is written there"
-    )
+    identities: tuple[LocationIdentity, ...] = ()
+    """Who each location must be before anything is written there."""

@@ -1,9 +1,9 @@
 """What a storage Job answers: a ``Report`` as its termination message, and while it fetches ``Progress`` in its log."""
 
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import Field
+from msgspec import Meta
 
 from goldpool.contracts.facts import LocationFacts
 from goldpool.contracts.layout import Sha256
@@ -77,7 +77,7 @@ class Failure(Contract):
 
     index: int
     reason: FailureReason
-    message: str = Field(max_length=512)
+    message: Annotated[str, Meta(max_length=512)]
 
 
 class Fetched(Contract):
@@ -86,35 +86,40 @@ class Fetched(Contract):
     revision: Sha256
     file_bytes: int
     virtual_bytes: int
-    mirror: str = Field(default="", description="origin and path only: never a query or credentials")
+    mirror: str = ""
+    """Origin and path only: never a query or credentials."""
     attempts: int = 1
-    transferred_bytes: int = Field(
-        default=0, description="bytes of the body; more or less than the file's if it was compressed"
-    )
-    resumed_bytes: int = Field(
-        default=0, description="of these, what an earlier Job had left and was not fetched again"
-    )
-    verified: str = Field(
-        default="",
-        description="strongest declared algorithm whose digest matched; empty when none was declared",
-    )
-    etag: str = Field(default="", description="as the server gave it, to notice that the source changed")
-    last_modified: str = Field(default="", description="the same")
+    transferred_bytes: int = 0
+    """Bytes of the body; more or less than the file's if it was compressed."""
+    resumed_bytes: int = 0
+    """Of these, what an earlier Job had left and was not fetched again."""
+    verified: str = ""
+    """Strongest declared algorithm whose digest matched; empty when none was declared."""
+    etag: str = ""
+    """As the server gave it, to notice that the source changed."""
+    last_modified: str = ""
+    """The same."""
 
 
 class Probed(Contract):
     """What a source serves, as far as the answer to a small request tells. Nothing of it was verified."""
 
-    mirror: str = Field(description="who answered: origin and path only")
-    size: int | None = Field(default=None, description="bytes of the body")
-    etag: str = Field(default="", description="as the server gave it, cut to 256 characters")
-    last_modified: str = Field(default="", description="the same")
-    digest: str = Field(default="", description="sha256:HEX of the body, where a metalink says so")
-    format: str = Field(default="", description="qcow2 or iso, where the first bytes tell")
-    compression: str = Field(default="", description="gz, bz2, xz, zst or zip, where the first bytes tell")
-    virtual_bytes: int | None = Field(
-        default=None, description="size of the disk, where the first bytes tell"
-    )
+    mirror: str
+    """Who answered: origin and path only."""
+    size: int | None = None
+    """Bytes of the body."""
+    etag: str = ""
+    """As the server gave it, cut to 256 characters."""
+    last_modified: str = ""
+    """The same."""
+    digest: str = ""
+    """``sha256:HEX`` of the body, where a metalink says so."""
+    format: str = ""
+    """qcow2 or iso, where the first bytes tell."""
+    compression: str = ""
+    """gz, bz2, xz, zst or zip, where the first bytes tell."""
+    virtual_bytes: int | None = None
+    """Size of the disk, where the first bytes tell."""
 
 
 class Adopted(Contract):
@@ -134,16 +139,16 @@ class Report(Contract):
     """
 
     version: int = CONTRACT_VERSION
-    done: str = Field(default="0", pattern=r"^[0-9a-f]+$")
+    done: Annotated[str, Meta(pattern=r"\A[0-9a-f]+\Z")] = "0"
     failures: tuple[Failure, ...] = ()
     omitted: int = 0
     fetched: Fetched | None = None
     probed: Probed | None = None
     adopted: tuple[Adopted, ...] = ()
-    mirrors: tuple[MirrorResult, ...] = Field(
-        default=(), description="of a Fetch or ProbeSource: the first of those that were asked"
-    )
-    mirrors_total: int = Field(default=0, description="of a Fetch: how many there are")
+    mirrors: tuple[MirrorResult, ...] = ()
+    """Of a Fetch or ProbeSource: the first of those that were asked."""
+    mirrors_total: int = 0
+    """Of a Fetch: how many there are."""
     locations: tuple[LocationFacts, ...] = ()
 
     def succeeded(self, index: int) -> bool:

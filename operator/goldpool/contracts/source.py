@@ -1,9 +1,9 @@
 """Where a template's bytes come from, as the host that fetches or asks for them needs to know it."""
 
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import Field
+from msgspec import Meta
 
 from goldpool.contracts.model import Contract
 
@@ -20,18 +20,20 @@ class Source(Contract):
     No secrets: they reach the pod as files.
     """
 
-    urls: tuple[str, ...] = Field(description="http, https or nfs; a template has one")
-    metalink: bool = Field(default=False, description="the URLs are those of a metalink document (RFC 5854)")
-    file: str = Field(
-        default="", description="name of the metalink's file; empty where the document has only one"
-    )
-    location: str = Field(
-        default="",
-        description="the fetching host's goldpool.io/location: mirrors that stand there come first",
-    )
-    secret: str = Field(default="", description="name of the Secret whose keys are mounted; empty for none")
-    ca_bundle: str = Field(default="", description="name of the ConfigMap that is mounted; empty for none")
-    ca_key: str = Field(default=CA_FILE, description="which of its keys")
+    urls: tuple[str, ...]
+    """http, https or nfs; a template has one."""
+    metalink: bool = False
+    """The URLs are those of a metalink document (RFC 5854)."""
+    file: str = ""
+    """Name of the metalink's file; empty where the document has only one."""
+    location: str = ""
+    """The fetching host's goldpool.io/location: mirrors that stand there come first."""
+    secret: str = ""
+    """Name of the Secret whose keys are mounted; empty for none."""
+    ca_bundle: str = ""
+    """Name of the ConfigMap that is mounted; empty for none."""
+    ca_key: str = CA_FILE
+    """Which of its keys."""
 
 
 MIRROR_LIMIT: Final = 10
@@ -42,7 +44,9 @@ class MirrorResult(Contract):
     """What one mirror, or a metalink that names mirrors, answered last. ``reason`` is empty for the one that delivered;
     ``attempts`` is 0 for what was not asked at all (a torrent, an unknown digest)."""
 
-    mirror: str = Field(description="scheme, host and path only: never a query or credentials")
+    mirror: str
+    """Scheme, host and path only: never a query or credentials."""
     reason: str = ""
-    message: str = Field(default="", max_length=256)
-    attempts: int = Field(default=1, description="how often it was asked")
+    message: Annotated[str, Meta(max_length=256)] = ""
+    attempts: int = 1
+    """How often it was asked."""

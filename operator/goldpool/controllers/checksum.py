@@ -28,4 +28,4 @@ def parse_checksum(text: str) -> Parsed:
 
 
 def checksum(text: str) -> Checksum:
-    return Checksum.model_validate(parse_checksum(text))
+    return Checksum.from_fields({**parse_checksum(text)})

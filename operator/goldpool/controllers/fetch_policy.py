@@ -1,5 +1,7 @@
 """The limits of downloads, as every Job that talks to a source is told."""
 
+from collections.abc import Iterable
+
 from goldpool.api.storagepool import StoragePool
 from goldpool.contracts.network import DENIED, AddressRules, Proxies
 from goldpool.contracts.operations import FetchPolicy
@@ -7,9 +9,9 @@ from goldpool.settings import Settings
 
 
 def fetch_policy(settings: Settings) -> FetchPolicy:
-    """What the chart says. Raises ``ValidationError`` for what a Job would not take: at the operator's start."""
+    """What the chart says. Raises ``Misread`` for what a Job would not take: at the operator's start."""
     denied = settings.fetch_denied_addresses
-    return FetchPolicy(
+    policy = FetchPolicy(
         attempts=settings.fetch_attempts,
         connect_seconds=settings.fetch_connect_seconds,
         idle_seconds=settings.fetch_idle_seconds,
@@ -26,7 +28,7 @@ def fetch_policy(settings: Settings) -> FetchPolicy:
         max_window_bytes=settings.fetch_max_window_bytes,
         max_redirects=settings.fetch_max_redirects,
         addresses=AddressRules(
-            allow=settings.fetch_allowed_addresses, deny=DENIED if denied is None else denied
+            allow=_texts(settings.fetch_allowed_addresses), deny=DENIED if denied is None else _texts(denied)
         ),
         proxies=Proxies(
             http=settings.fetch_http_proxy,
@@ -34,6 +36,11 @@ def fetch_policy(settings: Settings) -> FetchPolicy:
             no_proxy=settings.fetch_no_proxy,
         ),
     )
+    return FetchPolicy.from_json(policy.to_json())  # as a Job reads it
+
+
+def _texts(networks: Iterable[object]) -> tuple[str, ...]:
+    return tuple(map(str, networks))
 
 
 def within_bandwidth(policy: FetchPolicy, pool: StoragePool | None, settings: Settings) -> FetchPolicy:
@@ -45,7 +52,7 @@ def within_bandwidth(policy: FetchPolicy, pool: StoragePool | None, settings: Se
     if pool is None or pool.spec.download_bandwidth is None:
         return policy
     at_once = min(settings.fetches_per_pool, settings.fetches_per_cluster)
-    return policy.model_copy(update={"max_bytes_per_second": max(1, pool.spec.download_bandwidth // at_once)})
+    return policy.replace(max_bytes_per_second=max(1, pool.spec.download_bandwidth // at_once))
 
 
 def probe_policy(settings: Settings) -> FetchPolicy:
@@ -53,4 +60,4 @@ def probe_policy(settings: Settings) -> FetchPolicy:
     seconds = settings.source_probe_seconds
     policy = fetch_policy(settings)
     idle = min(policy.idle_seconds, seconds)
-    return policy.model_copy(update={"total_seconds": seconds, "idle_seconds": idle, "attempts": 1})
+    return policy.replace(total_seconds=seconds, idle_seconds=idle, attempts=1)

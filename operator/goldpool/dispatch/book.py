@@ -218,7 +218,7 @@ class Book:
         assert entry.request is not None
         entry.job = None
         mount = entry.request.mount
-        identity = len(mount.identity.model_dump_json()) if mount is not None else 0
+        identity = len(mount.identity.to_json()) if mount is not None else 0
         if entry.size + identity + 100 > self._limits.batch_bytes:
             text = f"{entry.size} bytes, a Job takes {self._limits.batch_bytes}"
             self._end(entry, Failed(FailureReason.UNSUPPORTED, text, True), now)

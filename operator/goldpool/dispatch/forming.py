@@ -70,7 +70,7 @@ def form_batch(
         if not batch.entries:
             assert entry.request is not None
             mount = entry.request.mount
-            size = _BATCH_OVERHEAD + (len(mount.identity.model_dump_json()) if mount is not None else 0)
+            size = _BATCH_OVERHEAD + (len(mount.identity.to_json()) if mount is not None else 0)
         elif not _go_together(batch.entries[0], entry):
             taken.add(entry.claims)
             continue

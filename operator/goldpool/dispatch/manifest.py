@@ -32,12 +32,12 @@ def batch_json(requests: Sequence[Request]) -> str:
         operations=tuple(request.operation for request in requests),
         identities=(mount.identity,) if (mount := requests[0].mount) is not None else (),
     )
-    return _without_dollar(batch.model_dump_json())
+    return _without_dollar(batch.to_json())
 
 
 def size_of(operation: Operation) -> int:
     """Bytes the operation adds to a batch, its comma included."""
-    return len(_without_dollar(operation.model_dump_json()).encode()) + 1
+    return len(_without_dollar(operation.to_json()).encode()) + 1
 
 
 def job(job_record: JobRecord, requests: Sequence[Request], settings: DispatchSettings) -> Obj:

@@ -4,9 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pydantic import ValidationError
-
-from goldpool.contracts.model import CONTRACT_VERSION
+from goldpool.contracts.model import CONTRACT_VERSION, Misread
 from goldpool.contracts.report import Report
 from goldpool.kube.port import Obj
 
@@ -101,8 +99,8 @@ def _stopped(terminated: dict[str, Any]) -> Stopped:
     if not message:
         return Stopped(None, f"{ended}, no report")
     try:
-        report = Report.model_validate_json(message)
-    except ValidationError:
+        report = Report.from_json(message)
+    except Misread:
         # Above 4,096 bytes the head is lost, without a mark (jobs.md §3).
         return Stopped(None, f"{ended}, unreadable report: {message[:80]!r}")
     if report.version != CONTRACT_VERSION:

@@ -4,8 +4,6 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable
 
-from pydantic import ValidationError
-
 from goldpool.contracts.report import Progress
 from goldpool.dispatch.book import Book
 from goldpool.dispatch.jobs import Jobs
@@ -19,8 +17,8 @@ def read_progress(line: str) -> Progress | None:
     if '"progress"' not in line:
         return None
     try:
-        return Progress.model_validate(json.loads(line)["progress"])
-    except (ValueError, ValidationError, KeyError, TypeError):
+        return Progress.from_fields(json.loads(line)["progress"])
+    except (ValueError, KeyError, TypeError):
         return None
 
 

@@ -27,9 +27,7 @@ SELECTOR: Final = f"{MANAGED_BY}={MANAGER},{JOB_LABEL}"
 SLOTS: Final = 2
 
 _LABEL_LIMIT: Final = 63
-_REMOVALS: Final = frozenset(
-    kind.model_fields["kind"].default for kind in (DeleteVolume, DeleteParent, Release)
-)
+_REMOVALS: Final = frozenset(kind.__name__ for kind in (DeleteVolume, DeleteParent, Release))
 
 
 class JobKind(StrEnum):

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from pydantic import ValidationError
-
 from goldpool.contracts.layout import (
     PARENT_SIDECAR,
     VOLUME_DISK,
@@ -19,7 +17,7 @@ from goldpool.contracts.layout import (
     parent_file,
 )
 from goldpool.contracts.machine import Disk, Exit, Machine, ParentDisk
-from goldpool.contracts.model import CONTRACT_VERSION, Contract
+from goldpool.contracts.model import CONTRACT_VERSION, Contract, Misread
 
 _SIDECAR_LIMIT: Final = 64 << 10
 _QCOW2_HEADER: Final = struct.Struct(">4sIQIIQIIQQIIQQ")  # up to and with incompatible_features
@@ -116,11 +114,9 @@ def _first_difference(*facts: tuple[str, str, str]) -> str:
 
 def _sidecar(model: type[SidecarT], path: Path) -> SidecarT:
     try:
-        found = model.model_validate_json(_head(path, _SIDECAR_LIMIT))
-    except ValidationError as error:
-        raise Refusal(
-            Exit.WRONG_DISK, f"{path} is not a {model.__name__}: {error.errors()[0]['msg']}"
-        ) from error
+        found = model.from_json(_head(path, _SIDECAR_LIMIT))
+    except Misread as error:
+        raise Refusal(Exit.WRONG_DISK, f"{path} is not a {model.__name__}: {error}") from error
     version = getattr(found, "version", CONTRACT_VERSION)
     if version > CONTRACT_VERSION:
         raise Refusal(Exit.WRONG_DISK, f"{path} is of version {version}, known is {CONTRACT_VERSION}")

@@ -6,10 +6,8 @@ import signal
 import socket
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from goldpool.contracts.machine import MACHINE_ENV, Ended, Exit, Machine
-from goldpool.contracts.model import CONTRACT_VERSION
+from goldpool.contracts.model import CONTRACT_VERSION, Misread
 from goldpool.runtime import health, logs
 from goldpool.runtime.environment import Environment, from_variables
 from goldpool.runtime.guest import ended, exit_status
@@ -41,10 +39,9 @@ def run(listener: socket.socket | None) -> int:
 def told_machine(text: str) -> Machine:
     """Raises ValueError with a sentence that names the variable."""
     try:
-        machine = Machine.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(f"{MACHINE_ENV}: {'.'.join(map(str, first['loc']))} {first['msg']}") from error
+        machine = Machine.from_json(text)
+    except Misread as error:
+        raise ValueError(f"{MACHINE_ENV}: {error}") from error
     if machine.version > CONTRACT_VERSION:
         raise ValueError(f"{MACHINE_ENV} is of version {machine.version}, known is {CONTRACT_VERSION}")
     return machine
@@ -68,6 +65,6 @@ async def supervise(machine: Machine, place: Environment, listener: socket.socke
 def leave_message(path: Path, end: Ended) -> None:
     """The kubelet keeps 4,096 bytes; the text in it is at most 1,024 (``ended``), quotes doubled at worst."""
     try:
-        path.write_text(end.model_dump_json() + "\n")
+        path.write_text(end.to_json() + "\n")
     except OSError as error:
         logs.warning("termination message not written", path=path, why=str(error))

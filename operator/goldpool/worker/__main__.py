@@ -8,14 +8,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from pydantic import ValidationError
-
 from goldpool.contracts.layout import POOLS_ROOT
-from goldpool.contracts.model import CONTRACT_VERSION
+from goldpool.contracts.model import CONTRACT_VERSION, Misread
 from goldpool.contracts.operations import BATCH_ENV, Batch
 from goldpool.worker.batch import Host, run
 from goldpool.worker.failures import Terminated
-from goldpool.worker.identity import first_problem
 from goldpool.worker.log import log
 from goldpool.worker.report import encoded
 
@@ -26,9 +23,9 @@ TERMINATION_LOG_ENV: Final = "GOLDPOOL_TERMINATION_LOG"
 def main(environment: Mapping[str, str] = os.environ) -> int:
     """0 whenever a report was written, whatever it says; 2 when the batch could not be understood; 143 on SIGTERM."""
     try:
-        batch = Batch.model_validate_json(environment.get(BATCH_ENV, ""))
-    except ValidationError as error:
-        log("batch refused", problem=first_problem(error))
+        batch = Batch.from_json(environment.get(BATCH_ENV, ""))
+    except Misread as error:
+        log("batch refused", problem=str(error))
         return 2
     if batch.version != CONTRACT_VERSION:
         log("batch refused", version=batch.version, understood=CONTRACT_VERSION)

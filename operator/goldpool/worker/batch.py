@@ -305,7 +305,7 @@ def _inspected(current: _Run, path: Path, facts: LocationFacts) -> LocationFacts
         return facts
     try:
         with pool.opened_root(path) as root:
-            return facts.model_copy(update={"inspection": inspect(root, known)})
+            return facts.replace(inspection=inspect(root, known))
     except (OperationFailed, OSError) as error:
         log("location not inspected", location=facts.location, error=str(error))
         return facts

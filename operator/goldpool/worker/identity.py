@@ -4,10 +4,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from goldpool.contracts.facts import LocationFacts, LocationState
 from goldpool.contracts.layout import IDENTITY_FILE, LocationIdentity
+from goldpool.contracts.model import Misread
 from goldpool.contracts.report import FailureReason
 from goldpool.worker import publish
 from goldpool.worker.failures import OperationFailed
@@ -35,18 +34,18 @@ def find(root: int, expected: LocationIdentity) -> Finding:
     """The verdict on an open location. Nothing is written."""
     try:
         return judge(expected, read_identity(root))
-    except ValidationError as error:
-        return Finding(LocationState.FOREIGN, f"{IDENTITY_FILE} cannot be understood: {first_problem(error)}")
+    except Misread as error:
+        return Finding(LocationState.FOREIGN, f"{IDENTITY_FILE} cannot be understood: {error}")
 
 
 def read_identity(root: int) -> LocationIdentity | None:
-    """None when there is no identity file; ``ValidationError`` when it is not one of ours."""
+    """None when there is no identity file; ``Misread`` when it is not one of ours."""
     try:
         with publish.directory(IDENTITY_FILE.parent, at=root) as goldpool:
             content = publish.read_file(IDENTITY_FILE.name, at=goldpool)
     except FileNotFoundError:
         return None
-    return LocationIdentity.model_validate_json(content)
+    return LocationIdentity.from_json(content)
 
 
 def judge(expected: LocationIdentity, found: LocationIdentity | None) -> Finding:
@@ -67,11 +66,6 @@ def judge(expected: LocationIdentity, found: LocationIdentity | None) -> Finding
 
 def _differs(field: str, expected: LocationIdentity, found: LocationIdentity) -> str:
     return f"{field} is {getattr(found, field)!r} here, {getattr(expected, field)!r} was expected: nothing was written"
-
-
-def first_problem(error: ValidationError) -> str:
-    problem = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(str(part) for part in problem['loc']) or 'content'}: {problem['msg']}"
 
 
 def facts(path: Path, location: str, expected: LocationIdentity | None) -> LocationFacts:
@@ -103,8 +97,8 @@ def facts(path: Path, location: str, expected: LocationIdentity | None) -> Locat
 def _introduction(root: int, location: str) -> Finding:
     try:
         found = read_identity(root)
-    except ValidationError as error:
-        return Finding(LocationState.FOREIGN, f"{IDENTITY_FILE} cannot be understood: {first_problem(error)}")
+    except Misread as error:
+        return Finding(LocationState.FOREIGN, f"{IDENTITY_FILE} cannot be understood: {error}")
     if found is None:
         return Finding(LocationState.NOT_MOUNTED, f"no {IDENTITY_FILE}: not mounted, or not yet initialised")
     if found.location != location:

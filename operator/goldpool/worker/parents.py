@@ -3,9 +3,8 @@
 import os
 import stat
 
-from pydantic import ValidationError
-
 from goldpool.contracts.layout import PARENT_SIDECAR, ParentSidecar, parent_file
+from goldpool.contracts.model import Misread
 from goldpool.contracts.operations import DeleteParent, Fetch
 from goldpool.contracts.report import FailureReason
 from goldpool.worker import publish, workspace
@@ -26,9 +25,9 @@ def published(location: Location, operation: Fetch) -> ParentSidecar | None:
         return None
     try:
         with publish.directory(name, at=location.templates) as fd:
-            found = ParentSidecar.model_validate_json(publish.read_file(PARENT_SIDECAR, at=fd))
+            found = ParentSidecar.from_json(publish.read_file(PARENT_SIDECAR, at=fd))
             disk = os.lstat(parent_file(found.format), dir_fd=fd)
-    except (FileNotFoundError, NotADirectoryError, ValidationError) as error:
+    except (FileNotFoundError, NotADirectoryError, Misread) as error:
         raise _conflict(name, f"no parent of ours: {type(error).__name__}") from error
     if (difference := differs(found, operation)) is not None:
         raise difference
@@ -62,9 +61,7 @@ def _conflict(name: str, what: str) -> OperationFailed:
 def publish_parent(location: Location, entry: str, sidecar: ParentSidecar) -> None:
     """``tmp/<entry>``, which holds the verified and durable disk, is ``templates/<parent>``, durably."""
     with publish.directory(entry, at=location.tmp) as fd:
-        publish.write_file(
-            PARENT_SIDECAR, sidecar.model_dump_json(indent=2).encode() + b"\n", at=fd, mode=0o444
-        )
+        publish.write_file(PARENT_SIDECAR, sidecar.to_json(indent=2).encode() + b"\n", at=fd, mode=0o444)
         os.fsync(fd)
     publish.rename(entry, sidecar.parent, source_at=location.tmp, target_at=location.templates)
     os.fsync(location.templates)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pydantic import ValidationError
-
 from goldpool.contracts.facts import LocationState
 from goldpool.contracts.layout import (
     DIRECTORIES,
@@ -20,6 +18,7 @@ from goldpool.contracts.layout import (
     VOLUMES,
     LocationIdentity,
 )
+from goldpool.contracts.model import Misread
 from goldpool.contracts.report import FailureReason
 from goldpool.worker import publish
 from goldpool.worker.failures import OperationFailed
@@ -146,8 +145,8 @@ def _begun(root: int, identity: LocationIdentity) -> bool:
     try:
         with publish.directory(_GOLDPOOL, at=root) as goldpool:
             content = publish.read_file(_intent(identity), at=goldpool)
-        return LocationIdentity.model_validate_json(content) == identity
-    except (FileNotFoundError, ValidationError):
+        return LocationIdentity.from_json(content) == identity
+    except (FileNotFoundError, Misread):
         return False
 
 
@@ -233,8 +232,8 @@ def rebind(path: Path, identity: LocationIdentity) -> None:
 
 
 def _differs_by_node_uid(found: LocationIdentity, wanted: LocationIdentity) -> bool:
-    return found.model_copy(update={"node_uid": wanted.node_uid}) == wanted
+    return found.replace(node_uid=wanted.node_uid) == wanted
 
 
 def _json(identity: LocationIdentity) -> bytes:
-    return identity.model_dump_json(indent=2).encode() + b"\n"
+    return identity.to_json(indent=2).encode() + b"\n"

@@ -4,10 +4,9 @@ import contextlib
 import os
 from typing import Final
 
-from pydantic import ValidationError
-
 from goldpool.contracts.facts import LocationState
 from goldpool.contracts.layout import IDENTITY_FILE, TEMPLATES, TMP, TRASH, VOLUMES, LocationIdentity
+from goldpool.contracts.model import Misread
 from goldpool.contracts.report import FailureReason
 from goldpool.worker import publish, workspace
 from goldpool.worker.failures import OperationFailed
@@ -63,6 +62,6 @@ def released_by(root: int) -> LocationIdentity | None:
     """Who gave this path back, if anybody did and nobody took it since."""
     try:
         with publish.directory(_GOLDPOOL, at=root) as goldpool:
-            return LocationIdentity.model_validate_json(publish.read_file(RELEASED, at=goldpool))
-    except (FileNotFoundError, ValidationError):
+            return LocationIdentity.from_json(publish.read_file(RELEASED, at=goldpool))
+    except (FileNotFoundError, Misread):
         return None

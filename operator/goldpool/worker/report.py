@@ -15,29 +15,25 @@ def encoded(report: Report, limit: int = TERMINATION_MESSAGE_LIMIT) -> bytes:
     What goes first is what helps least: long texts of mirrors and failures, then all of them, then mirrors, then
     failures (counted in ``omitted``, so that they are asked again), and only then what is known of locations.
     """
-    return next(
-        data for smaller in _ever_smaller(report) if len(data := smaller.model_dump_json().encode()) <= limit
-    )
+    return next(data for smaller in _ever_smaller(report) if len(data := smaller.to_json().encode()) <= limit)
 
 
 def _ever_smaller(report: Report) -> Iterator[Report]:
     yield report
     for length in (160, 60, 0):
         # The one sentence about a fetch names what its mirrors would say at length.
-        report = report.model_copy(update={"mirrors": tuple(_told(one, length) for one in report.mirrors)})
+        report = report.replace(mirrors=tuple(_told(one, length) for one in report.mirrors))
         yield report
     for length in (160, 60, 0):
         yield _with(report, [_cut(failure, length) for failure in report.failures], report.locations)
     for kept in range(len(report.mirrors) - 1, -1, -1):
-        report = report.model_copy(update={"mirrors": report.mirrors[:kept]})
+        report = report.replace(mirrors=report.mirrors[:kept])
         yield _with(report, [_cut(failure, 0) for failure in report.failures], report.locations)
     silent = [_cut(failure, 0) for failure in report.failures]
     locations = report.locations
     for kept in range(len(silent) - 1, -1, -1):
         yield _with(report, silent[:kept], locations)
-    locations = tuple(
-        facts.model_copy(update={"message": shortened(facts.message, 60)}) for facts in locations
-    )
+    locations = tuple(facts.replace(message=shortened(facts.message, 60)) for facts in locations)
     for kept in itertools.chain(range(len(locations), -1, -1)):
         yield _with(report, [], locations[:kept])
     # A bitmap of more operations than any batch has: nothing known is still true.
@@ -45,13 +41,13 @@ def _ever_smaller(report: Report) -> Iterator[Report]:
 
 
 def _cut(failure: Failure, length: int) -> Failure:
-    return failure.model_copy(update={"message": shortened(failure.message, length) if length else ""})
+    return failure.replace(message=shortened(failure.message, length) if length else "")
 
 
 def _told(result: MirrorResult, length: int) -> MirrorResult:
-    return result.model_copy(update={"message": shortened(result.message, length) if length else ""})
+    return result.replace(message=shortened(result.message, length) if length else "")
 
 
 def _with(report: Report, failures: list[Failure], locations: tuple[LocationFacts, ...]) -> Report:
     omitted = report.omitted + len(report.failures) - len(failures)
-    return report.model_copy(update={"failures": tuple(failures), "omitted": omitted, "locations": locations})
+    return report.replace(failures=tuple(failures), omitted=omitted, locations=locations)

@@ -4,10 +4,9 @@ import os
 import stat
 from typing import Final
 
-from pydantic import ValidationError
-
 from goldpool.contracts.layout import VOLUME_DISK, VOLUME_SIDECAR, ImageFormat, VolumeSidecar, parent_file
 from goldpool.contracts.machine import PARENTS_ROOT
+from goldpool.contracts.model import Misread
 from goldpool.contracts.operations import Adopt, CreateBlank, CreateChild, DeleteVolume
 from goldpool.contracts.report import FailureReason
 from goldpool.worker import overlay, publish, workspace
@@ -70,9 +69,7 @@ def _create(location: Location, wanted: VolumeSidecar, backing: Backing | None) 
     try:
         with publish.directory(entry, at=location.tmp) as fd:
             overlay.write(VOLUME_DISK, wanted.virtual_bytes, backing, at=fd)
-            publish.write_file(
-                VOLUME_SIDECAR, wanted.model_dump_json(indent=2).encode() + b"\n", at=fd, mode=0o644
-            )
+            publish.write_file(VOLUME_SIDECAR, wanted.to_json(indent=2).encode() + b"\n", at=fd, mode=0o644)
             os.fsync(fd)
         try:
             publish.rename(entry, wanted.storage_id, source_at=location.tmp, target_at=location.volumes)
@@ -92,9 +89,9 @@ def _present(location: Location, wanted: VolumeSidecar) -> bool:
         return False
     try:
         with publish.directory(wanted.storage_id, at=location.volumes) as fd:
-            found = VolumeSidecar.model_validate_json(publish.read_file(VOLUME_SIDECAR, at=fd))
+            found = VolumeSidecar.from_json(publish.read_file(VOLUME_SIDECAR, at=fd))
             disk = os.lstat(VOLUME_DISK, dir_fd=fd)
-    except (FileNotFoundError, NotADirectoryError, ValidationError) as error:
+    except (FileNotFoundError, NotADirectoryError, Misread) as error:
         raise _conflict(wanted, f"no volume of ours: {type(error).__name__}") from error
     if (difference := differs(found, wanted)) is not None:
         raise _conflict(wanted, difference)
@@ -112,7 +109,7 @@ def adopt(location: Location, operation: Adopt) -> VolumeSidecar:
     name, wanted = operation.storage_id, operation.owner
     try:
         with publish.directory(name, at=location.volumes) as fd:
-            found = VolumeSidecar.model_validate_json(publish.read_file(VOLUME_SIDECAR, at=fd))
+            found = VolumeSidecar.from_json(publish.read_file(VOLUME_SIDECAR, at=fd))
             if not stat.S_ISREG(os.lstat(VOLUME_DISK, dir_fd=fd).st_mode):
                 raise _refusal(name, f"{VOLUME_DISK} is no regular file")
             if found.storage_id != name:
@@ -121,10 +118,10 @@ def adopt(location: Location, operation: Adopt) -> VolumeSidecar:
                 raise _refusal(name, f"it was made for {found.owner.namespace}/{found.owner.name}")
             if found.owner.uid == wanted.uid:
                 return found
-            adopted = found.model_copy(update={"owner": wanted})
+            adopted = found.replace(owner=wanted)
             preliminary = f"{VOLUME_SIDECAR}.adopt"
             publish.remove(preliminary, at=fd)
-            content = adopted.model_dump_json(indent=2).encode() + b"\n"
+            content = adopted.to_json(indent=2).encode() + b"\n"
             publish.write_file(preliminary, content, at=fd, mode=0o644)
             # As with a location's identity: the file is ours, and its successor says more of the same.
             os.replace(preliminary, VOLUME_SIDECAR, src_dir_fd=fd, dst_dir_fd=fd)
@@ -133,7 +130,7 @@ def adopt(location: Location, operation: Adopt) -> VolumeSidecar:
         raise OperationFailed(
             FailureReason.VOLUME_MISSING, f"volumes/{name} is not here: nothing was made"
         ) from error
-    except (NotADirectoryError, ValidationError) as error:
+    except (NotADirectoryError, Misread) as error:
         raise _refusal(name, f"no volume of ours: {type(error).__name__}") from error
     log("volume adopted", volume=name, before=found.owner.uid, owner=wanted.uid)
     return adopted

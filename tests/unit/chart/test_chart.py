@@ -338,7 +338,7 @@ def test_values_reach_the_operator() -> None:
     )
     assert (settings.fetch_check_seconds, settings.fetch_check_memory_bytes) == (7, 1 << 30)
     policy = fetch_policy(settings)
-    assert [str(network) for network in policy.addresses.allow] == ["10.0.0.0/8", "2001:db8::1/128"]
+    assert policy.addresses.allow == ("10.0.0.0/8", "2001:db8::1/128")
     assert (policy.addresses.deny, policy.max_redirects) == ((), 0)
     assert policy.proxies == Proxies(
         http="http://proxy.example:3128",

@@ -2,6 +2,7 @@
 
 import pytest
 
+from goldpool.contracts.operations import Checksum
 from goldpool.controllers.checksum import checksum
 
 LENGTHS = {"md5": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128}
@@ -12,7 +13,7 @@ LENGTHS = {"md5": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sha
 def test_prefix_bare_hex_and_cloudstacks_form_mean_the_same(algorithm: str, length: int, form: str) -> None:
     upper = algorithm.upper().replace("SHA", "SHA-")
     text = form.format(name=algorithm, upper=upper, hex="Ab" * (length // 2))
-    assert checksum(text).model_dump() == {"algorithm": algorithm, "hex": "ab" * (length // 2)}
+    assert checksum(text) == Checksum.from_fields({"algorithm": algorithm, "hex": "ab" * (length // 2)})
 
 
 @pytest.mark.parametrize(

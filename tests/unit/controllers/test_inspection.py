@@ -38,7 +38,7 @@ def saw(**found: Any) -> Obj:
 
 
 def with_inspection(inspection: Inspection) -> LocationFacts:
-    return facts().model_copy(update={"inspection": inspection})
+    return facts().replace(inspection=inspection)
 
 
 # -- what is known

@@ -40,7 +40,7 @@ UNSCHEDULABLE = {
 
 
 def said(exit_: Exit, message: str = "") -> str:
-    return Ended(reason=exit_, message=message).model_dump_json()
+    return Ended(reason=exit_, message=message).to_json()
 
 
 def ended(exit_: Exit | None = None, **details: Any) -> Obj:

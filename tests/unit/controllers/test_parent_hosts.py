@@ -119,7 +119,7 @@ def test_what_was_verified_is_told_and_a_published_copy_keeps_no_hosts() -> None
 
 def test_a_copy_that_an_earlier_fetch_published_keeps_its_mirrors() -> None:
     before: dict[str, Any] = {"mirror": "http://b/d", "mirrors": SHOWN, "mirrorsTotal": 2}
-    there = FETCHED.model_copy(update={"mirror": ""})
+    there = FETCHED.replace(mirror="")
     found = plan(shared(Succeeded(fetched=there), **before))
     assert (field(found, "mirror"), field(found, "mirrorsTotal")) == ("http://b/d", 2)
     assert len(field(found, "mirrors")) == 2

@@ -82,7 +82,7 @@ def test_pod_gone_is_not_process_gone(pod: Obj, node: NodeView | None, proven: b
 
 
 def said(exit_: Exit) -> list[Obj]:
-    return [a_terminated(Ended(reason=exit_, message="why").model_dump_json())]
+    return [a_terminated(Ended(reason=exit_, message="why").to_json())]
 
 
 @pytest.mark.parametrize(

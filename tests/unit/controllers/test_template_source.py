@@ -135,7 +135,7 @@ def test_an_unknown_size_is_no_fault() -> None:
 
 
 def test_the_size_of_compressed_bytes_is_not_the_images() -> None:
-    packed = PROBED.model_copy(update={"compression": "xz"})
+    packed = PROBED.replace(compression="xz")
     found = plan(unwanted(registered(), probe=Succeeded(probed=packed)))
     assert field(found, "size") is None
     assert probe_of(found)["size"] == "1Gi"

@@ -75,7 +75,7 @@ def test_a_result_brings_its_locations_facts_and_what_was_fetched() -> None:
     fetched = Fetched(revision=REVISION, file_bytes=1, virtual_bytes=2)
     book = a_book(a_fetch("p-1", "gold-1"))
     (start,) = book.take(LATER)
-    report = a_report(1).model_copy(update={"locations": (facts,), "fetched": fetched})
+    report = a_report(1).replace(locations=(facts,), fetched=fetched)
     book.ended(start.record.name, report, LATER)
     assert book.outcome("fetch-p-1-1") == Succeeded(facts, fetched)
 
@@ -85,11 +85,11 @@ def test_asking_a_source_brings_what_it_serves_and_what_each_mirror_said() -> No
     mirrors = (MirrorResult(mirror="https://dead.example/x", reason="SourceUnreachable", message="refused"),)
     book = a_book(a_source_probe(number=1), a_source_probe(number=2))
     good, bad = book.take(LATER)
-    told = a_report(1).model_copy(update={"probed": probed, "mirrors": mirrors})
+    told = a_report(1).replace(probed=probed, mirrors=mirrors)
     book.ended(good.record.name, told, LATER)
     book.ended(
         bad.record.name,
-        a_report(1, failed={0: FailureReason.SOURCE_UNREACHABLE}).model_copy(update={"mirrors": mirrors}),
+        a_report(1, failed={0: FailureReason.SOURCE_UNREACHABLE}).replace(mirrors=mirrors),
         LATER,
     )
     assert book.outcome("probe-source-debian-1") == Succeeded(probed=probed, mirrors=mirrors)
@@ -104,7 +104,7 @@ def test_a_transfer_brings_what_its_mirrors_answered(good: bool) -> None:
     (start,) = book.take(LATER)
     results = (MirrorResult(mirror="http://h/a", reason="SourceRefused"),)
     report = a_report(1, failed={} if good else {0: FailureReason.SOURCE_REFUSED})
-    book.ended(start.record.name, report.model_copy(update={"mirrors": results, "mirrors_total": 12}), LATER)
+    book.ended(start.record.name, report.replace(mirrors=results, mirrors_total=12), LATER)
     outcome = book.outcome("fetch-p-1-1")
     assert isinstance(outcome, Succeeded if good else Failed)
     assert (outcome.mirrors, outcome.mirrors_total) == (results, 12)
@@ -114,7 +114,7 @@ def test_each_adoption_hears_what_it_found() -> None:
     book = a_book(an_adoption("v-1"), an_adoption("v-2"))
     (start,) = book.take(LATER)
     found = Adopted(index=1, virtual_bytes=1, parent="p-1", revision=REVISION)
-    book.ended(start.record.name, a_report(2).model_copy(update={"adopted": (found,)}), LATER)
+    book.ended(start.record.name, a_report(2).replace(adopted=(found,)), LATER)
     assert book.outcome("adopt-v-1") == Succeeded()
     assert book.outcome("adopt-v-2") == Succeeded(adopted=found)
 
@@ -128,8 +128,8 @@ def test_so_many_adoptions_go_together_as_a_report_can_tell_of() -> None:
         for n in range(LIMITS.adoptions)
     )
     facts = LocationFacts(location="l" * 63, state=LocationState.OK, total_bytes=1 << 60, free_bytes=1 << 60)
-    report = a_report(LIMITS.adoptions).model_copy(update={"adopted": longest, "locations": (facts,) * 2})
-    assert len(report.model_dump_json()) <= TERMINATION_MESSAGE_LIMIT
+    report = a_report(LIMITS.adoptions).replace(adopted=longest, locations=(facts,) * 2)
+    assert len(report.to_json()) <= TERMINATION_MESSAGE_LIMIT
 
 
 def test_a_job_is_removable_once_all_it_did_is_settled() -> None:

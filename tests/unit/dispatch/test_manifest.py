@@ -105,10 +105,8 @@ def test_a_probe_cannot_write() -> None:
 
 @pytest.mark.parametrize("operation", [a_fetch(), a_source_probe()], ids=["fetch", "probe"])
 def test_a_sources_secret_is_a_file_of_the_job_and_nothing_else_of_it(operation: Fetch | ProbeSource) -> None:
-    source = operation.source.model_copy(
-        update={"secret": "login", "ca_bundle": "our-ca", "ca_key": "root.pem"}
-    )
-    job = a_job(operation.model_copy(update={"source": source}))
+    source = operation.source.replace(secret="login", ca_bundle="our-ca", ca_key="root.pem")
+    job = a_job(operation.replace(source=source))
     pod = pod_of(job)
     [container] = pod["containers"]
     assert pod["volumes"][-2:] == [
@@ -147,7 +145,7 @@ def test_asking_a_source_takes_no_pool_along_and_little_time() -> None:
     assert record.LOCATION_LABEL not in job["metadata"]["labels"]
     assert pod["activeDeadlineSeconds"] == 60 + 20
     environment = pod["containers"][0]["env"][0]["value"]
-    assert Batch.model_validate_json(environment).identities == ()
+    assert Batch.from_json(environment).identities == ()
 
 
 def expanded(value: str) -> str:
@@ -160,7 +158,7 @@ def expanded(value: str) -> str:
 def test_the_kubelet_cannot_change_a_batch(text: str) -> None:
     request = a_request(a_fetch(url=f"https://mirror.example/{text}"))
     value = manifest.batch_json([request])
-    assert Batch.model_validate_json(expanded(value)).operations == (request.operation,)
+    assert Batch.from_json(expanded(value)).operations == (request.operation,)
     assert len(value.encode()) >= manifest.size_of(request.operation)
 
 

@@ -24,9 +24,9 @@ SETTINGS = DispatchSettings(image="i", start_seconds=20, schedule_seconds=30, ho
         (a_pod(state={"waiting": {"reason": "ContainerCreating"}}), Starting("ContainerCreating", "")),
         (a_pod(state={"running": {}}, phase="Running"), Executing()),
         # terminated comes 1.1 s before the phase (jobs.md §1)
-        (a_pod(state=terminated(REPORT.model_dump_json()), phase="Pending"), Stopped(REPORT)),
+        (a_pod(state=terminated(REPORT.to_json()), phase="Pending"), Stopped(REPORT)),
         # a report counts whatever the exit code
-        (a_pod(state=terminated(REPORT.model_dump_json(), code=1, reason="Error")), Stopped(REPORT)),
+        (a_pod(state=terminated(REPORT.to_json(), code=1, reason="Error")), Stopped(REPORT)),
         (a_pod(state=terminated(code=137, reason="Error")), Stopped(None, "Error: exit code 137, no report")),
         (a_pod(phase="Failed", reason="OutOfpods"), Stopped(None, "OutOfpods")),
     ],
@@ -35,9 +35,7 @@ def test_a_pods_state(pod: dict[str, Any], expected: PodState) -> None:
     assert read_pod(pod) == expected
 
 
-@pytest.mark.parametrize(
-    "message", [REPORT.model_dump_json()[1:], "{}garbage", '{"version": 2}', '{"done": "x"}']
-)
+@pytest.mark.parametrize("message", [REPORT.to_json()[1:], "{}garbage", '{"version": 2}', '{"done": "x"}'])
 def test_a_report_that_cannot_be_trusted_is_none(message: str) -> None:
     state = read_pod(a_pod(state=terminated(message)))
     assert isinstance(state, Stopped)

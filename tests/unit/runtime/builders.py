@@ -13,7 +13,7 @@ VOLUME_UID = "volume-uid"
 
 
 def a_parent(**given: Any) -> ParentDisk:
-    return ParentDisk(**({"parent": "p-1", "format": "qcow2", "revision": REVISION} | given))
+    return ParentDisk.from_fields({"parent": "p-1", "format": "qcow2", "revision": REVISION} | given)
 
 
 def a_disk(**given: Any) -> Disk:
@@ -24,12 +24,12 @@ def a_disk(**given: Any) -> Disk:
         "boot": True,
         "parent": a_parent(),
     }
-    return Disk(**(default | given))
+    return Disk.from_fields(default | given)
 
 
 def a_machine(*disks: Disk, **given: Any) -> Machine:
     default = {"name": "web-1", "uid": UID, "cpus": 1, "memory_bytes": 64 << 20, "stop_seconds": 1}
-    return Machine(**(default | {"disks": disks or (a_disk(),)} | given))
+    return Machine.from_fields(default | {"disks": disks or (a_disk(),)} | given)
 
 
 def a_volume_sidecar(**given: Any) -> VolumeSidecar:
@@ -40,7 +40,7 @@ def a_volume_sidecar(**given: Any) -> VolumeSidecar:
         "parent": "p-1",
         "revision": REVISION,
     }
-    return VolumeSidecar(**(default | given))
+    return VolumeSidecar.from_fields(default | given)
 
 
 def a_parent_sidecar(**given: Any) -> ParentSidecar:
@@ -53,7 +53,7 @@ def a_parent_sidecar(**given: Any) -> ParentSidecar:
         "file_bytes": 1,
         "virtual_bytes": 16 << 20,
     }
-    return ParentSidecar(**(default | given))
+    return ParentSidecar.from_fields(default | given)
 
 
 def lay_parent(root: Path, sector: bytes, **sidecar: Any) -> Path:
@@ -72,7 +72,7 @@ def lay_parent(root: Path, sector: bytes, **sidecar: Any) -> Path:
     else:
         raw.rename(image)
     image.chmod(0o444)
-    (directory / "parent.json").write_text(found.model_dump_json())
+    (directory / "parent.json").write_text(found.to_json())
     return image
 
 
@@ -86,5 +86,5 @@ def lay_child(root: Path, over: Path | None, **sidecar: Any) -> Path:
     if over is not None:
         argv += ["-b", "/nowhere/disk.qcow2", "-F", over.suffix[1:].replace("iso", "raw")]
     subprocess.run([*argv, image, str(found.virtual_bytes)], check=True)
-    (directory / "volume.json").write_text(found.model_dump_json())
+    (directory / "volume.json").write_text(found.to_json())
     return image

@@ -100,11 +100,11 @@ def _unknown_field(disks: Path, parents: Path) -> None:
 
 
 def _newer_version(disks: Path, parents: Path) -> None:
-    (parents / "p-1" / "parent.json").write_text(a_parent_sidecar(version=99).model_dump_json())
+    (parents / "p-1" / "parent.json").write_text(a_parent_sidecar(version=99).to_json())
 
 
 def _other_parent(disks: Path, parents: Path) -> None:
-    (parents / "p-1" / "parent.json").write_text(a_parent_sidecar(revision=OTHER).model_dump_json())
+    (parents / "p-1" / "parent.json").write_text(a_parent_sidecar(revision=OTHER).to_json())
 
 
 def _symbolic_link(disks: Path, parents: Path) -> None:

@@ -48,7 +48,7 @@ class Pod:
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(PACKAGE),
-            MACHINE_ENV: machine.model_dump_json(),
+            MACHINE_ENV: machine.to_json(),
             "GOLDPOOL_RUN": str(self.root / "run"),
             "GOLDPOOL_DISKS": str(self.disks),
             "GOLDPOOL_PARENTS": str(self.parents),
@@ -97,7 +97,7 @@ class Pod:
         code = self.process.wait(DEADLINE_SECONDS)
         written = (self.root / "termination-log").read_bytes()
         assert len(written) <= 4096
-        return Ended.model_validate_json(written), code
+        return Ended.from_json(written), code
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ needs_qemu_img = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="ne
 
 def an_identity(**changes: str) -> LocationIdentity:
     fields = {"location": LOCATION, "cluster": "c-1", "pool": "std", "node": "node-1", "node_uid": "u-1"}
-    return LocationIdentity.model_validate(fields | changes)
+    return LocationIdentity.from_fields(fields | changes)
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def an_initialize(identity: LocationIdentity | None = None, *, require_mount: bo
 
 
 def an_owner(**changes: str) -> Owner:
-    return Owner.model_validate({"namespace": "team-a", "name": "web-1-root", "uid": "o-1"} | changes)
+    return Owner.from_fields({"namespace": "team-a", "name": "web-1-root", "uid": "o-1"} | changes)
 
 
 def a_child(storage_id: str = "v-1", **changes: Any) -> CreateChild:
@@ -104,7 +104,7 @@ def a_child(storage_id: str = "v-1", **changes: Any) -> CreateChild:
         "parent_virtual_bytes": 10 * MIB,
         "revision": REVISION,
     }
-    return CreateChild.model_validate(fields | changes)
+    return CreateChild.from_fields(fields | changes)
 
 
 def a_blank(storage_id: str = "v-1", **changes: Any) -> CreateBlank:
@@ -115,13 +115,13 @@ def a_blank(storage_id: str = "v-1", **changes: Any) -> CreateBlank:
         "owner": an_owner(),
         "virtual_bytes": 20 * MIB,
     }
-    return CreateBlank.model_validate(fields | changes)
+    return CreateBlank.from_fields(fields | changes)
 
 
 def a_policy(**changes: Any) -> FetchPolicy:
     """On loopback, where nothing is refused unless a test says so."""
     quick = {"attempts": 2, "connect_seconds": 5, "idle_seconds": 20, "total_seconds": 60, "reserve_bytes": 0}
-    return FetchPolicy.model_validate(quick | {"addresses": AddressRules(deny=())} | changes)
+    return FetchPolicy.from_fields(quick | {"addresses": AddressRules(deny=())} | changes)
 
 
 def a_fetch(*urls: str, parent: str = "p-1", **changes: Any) -> Fetch:
@@ -135,11 +135,11 @@ def a_fetch(*urls: str, parent: str = "p-1", **changes: Any) -> Fetch:
         "source": Source(urls=urls),
         "policy": a_policy(),
     }
-    return Fetch.model_validate(fields | changes)
+    return Fetch.from_fields(fields | changes)
 
 
 def a_checksum(hex_digest: str, algorithm: str = "sha256") -> Checksum:
-    return Checksum.model_validate({"algorithm": algorithm, "hex": hex_digest})
+    return Checksum.from_fields({"algorithm": algorithm, "hex": hex_digest})
 
 
 def the_facts(report: Report) -> LocationFacts:

@@ -23,7 +23,7 @@ _CONTEXT.set_forkserver_preload([__name__, "goldpool.worker.fetch", "goldpool.wo
 
 def dies(batch: Batch, pools: Path, step: int) -> bool:
     """Whether the step was reached; if not, the batch was done."""
-    process = _CONTEXT.Process(target=_perform, args=(batch.model_dump_json(), str(pools), step))
+    process = _CONTEXT.Process(target=_perform, args=(batch.to_json(), str(pools), step))
     process.start()
     process.join(120)
     code = process.exitcode
@@ -44,4 +44,4 @@ def _perform(batch: str, pools: str, step: int) -> None:
 
     sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
     sys.addaudithook(count)
-    run(Batch.model_validate_json(batch), Host(pools=Path(pools)))
+    run(Batch.from_json(batch), Host(pools=Path(pools)))

@@ -53,7 +53,7 @@ def test_a_fetched_parent_is_complete_immutable_and_described(pool: Pool, server
         "disk.raw": 0o444,
         "parent.json": 0o444,
     }
-    sidecar = ParentSidecar.model_validate_json((parent / "parent.json").read_bytes())
+    sidecar = ParentSidecar.from_json((parent / "parent.json").read_bytes())
     assert (sidecar.revision, sidecar.file_bytes, sidecar.virtual_bytes) == (REVISION, len(DISK), len(DISK))
     assert report.fetched is not None
     assert (report.fetched.revision, report.fetched.mirror, report.fetched.attempts) == (REVISION, url, 1)

@@ -65,7 +65,7 @@ def test_many_names_are_counted_and_ten_are_told(pool: Pool) -> None:
     assert found is not None
     assert (len(found.missing), found.missing_total) == (10, 40)
     assert (len(found.unknown), found.unknown_total) == (10, 30)
-    assert len(found.model_dump_json()) < 1200
+    assert len(found.to_json()) < 1200
 
 
 def test_a_location_that_is_not_ours_is_not_looked_into(pool: Pool) -> None:

@@ -73,7 +73,7 @@ def whole_or_nothing(pool: Pool, case: Case) -> bool:
         return False
     assert sorted(path.name for path in parent.iterdir()) == [f"disk.{case.format}", "parent.json"]
     assert (parent / f"disk.{case.format}").read_bytes() == case.content
-    sidecar = ParentSidecar.model_validate_json((parent / "parent.json").read_bytes())
+    sidecar = ParentSidecar.from_json((parent / "parent.json").read_bytes())
     assert sidecar.revision == hashlib.sha256(case.content).hexdigest()
     assert {path.stat().st_mode & 0o777 for path in parent.iterdir()} == {0o444}
     return True

@@ -29,7 +29,7 @@ def worker(pool: Pool, operation: Fetch, log: Path) -> "subprocess.Popen[bytes]"
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        "GOLDPOOL_BATCH": Batch(operations=(operation,), identities=(pool.identity,)).model_dump_json(),
+        "GOLDPOOL_BATCH": Batch(operations=(operation,), identities=(pool.identity,)).to_json(),
         "GOLDPOOL_POOLS": str(pool.root),
         "GOLDPOOL_TERMINATION_LOG": str(log),
     }
@@ -59,20 +59,20 @@ def test_a_killed_fetch_publishes_nothing_and_the_next_one_publishes_all(
     told = json.loads(
         process.stdout.readline()
     )  # the worker has the head of the response: it is in mid-fetch
-    assert Progress.model_validate(told["progress"]).total_bytes == len(DISK)
+    assert Progress.from_fields(told["progress"]).total_bytes == len(DISK)
     assert reached.wait(30)
     process.send_signal(with_)
     process.communicate(timeout=30)
     assert list((pool.path / "templates").iterdir()) == []
     if with_ == signal.SIGTERM:
         assert process.returncode == 0
-        report = Report.model_validate_json(log.read_bytes())
+        report = Report.from_json(log.read_bytes())
         assert (report.done, report.failures) == ("0", ())  # unknown: asked again
         assert pool.unpublished() == []
     again = worker(pool, operation, log)
     again.communicate(timeout=60)
     assert again.returncode == 0
-    report = Report.model_validate_json(log.read_bytes())
+    report = Report.from_json(log.read_bytes())
     assert report.fetched is not None
     assert report.fetched.revision == REVISION
     assert (pool.path / "templates/p-1/disk.raw").read_bytes() == DISK
@@ -105,7 +105,7 @@ def test_the_fetch_after_a_killed_one_goes_on_where_it_ended(
     server.answer("/d", body)
     again = worker(pool, operation, log)
     again.communicate(timeout=120)
-    report = Report.model_validate_json(log.read_bytes())
+    report = Report.from_json(log.read_bytes())
     assert report.fetched is not None
     assert report.fetched.revision == hashlib.sha256(BIG).hexdigest()
     assert (report.fetched.transferred_bytes, report.fetched.resumed_bytes) == (len(BIG), kept)

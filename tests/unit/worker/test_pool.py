@@ -82,10 +82,7 @@ def test_only_an_equal_identity_is_ok(fields: dict[str, str]) -> None:
 
 def test_an_initialised_location_has_its_directories_and_identity(pool: Pool) -> None:
     assert {path.name for path in pool.path.iterdir()} == DIRECTORIES
-    assert (
-        LocationIdentity.model_validate_json((pool.path / ".goldpool/location.json").read_bytes())
-        == pool.identity
-    )
+    assert LocationIdentity.from_json((pool.path / ".goldpool/location.json").read_bytes()) == pool.identity
     owner = STORAGE_UID if os.geteuid() == 0 else os.geteuid()
     for name in DIRECTORIES:
         entry = (pool.path / name).stat()
@@ -228,7 +225,7 @@ def test_nothing_is_written_where_the_identity_is_another(
 
 
 def write_identity(pool: Pool, **changes: str) -> None:
-    (pool.path / ".goldpool/location.json").write_text(an_identity(**changes).model_dump_json())
+    (pool.path / ".goldpool/location.json").write_text(an_identity(**changes).to_json())
 
 
 def test_a_location_the_batch_says_nothing_about_is_not_written_to(pool: Pool) -> None:

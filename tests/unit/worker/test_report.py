@@ -51,7 +51,7 @@ def test_a_report_always_fits_parses_and_counts_what_it_left_out(
     )  # fmt: skip
     data = encoded(report)
     assert len(data) <= TERMINATION_MESSAGE_LIMIT
-    parsed = Report.model_validate_json(data)
+    parsed = Report.from_json(data)
     assert parsed.done == report.done
     assert len(parsed.failures) + parsed.omitted == len(failed)
     assert parsed.mirrors_total == len(asked)
@@ -63,7 +63,7 @@ def test_texts_go_before_failures() -> None:
     report = Report(
         failures=tuple(Failure(index=i, reason=FailureReason.IO_ERROR, message="x" * 500) for i in range(50))
     )
-    parsed = Report.model_validate_json(encoded(report))
+    parsed = Report.from_json(encoded(report))
     assert len(parsed.failures) == 50
     assert parsed.omitted == 0
 
@@ -72,9 +72,7 @@ def test_of_a_fetch_the_one_sentence_stays_and_every_mirror_keeps_its_reason() -
     reason = FailureReason.SOURCE_REFUSED
     told = MirrorResult(mirror="http://h/" + "p" * 191, reason=reason, message="m" * 256)
     failure = Failure(index=0, reason=reason, message="s" * 512)
-    parsed = Report.model_validate_json(
-        encoded(Report(failures=(failure,), mirrors=(told,) * 10, mirrors_total=30))
-    )
+    parsed = Report.from_json(encoded(Report(failures=(failure,), mirrors=(told,) * 10, mirrors_total=30)))
     assert parsed.failures == (failure,)
     assert [(one.mirror, one.reason) for one in parsed.mirrors] == [(told.mirror, reason)] * 10
 
@@ -83,9 +81,7 @@ def test_mirrors_go_before_what_failed() -> None:
     reason = FailureReason.SOURCE_REFUSED
     told = MirrorResult(mirror="\N{GRINNING FACE}" * 200, reason=reason)
     failure = Failure(index=0, reason=reason, message="s" * 512)
-    parsed = Report.model_validate_json(
-        encoded(Report(failures=(failure,), mirrors=(told,) * 10, mirrors_total=30))
-    )
+    parsed = Report.from_json(encoded(Report(failures=(failure,), mirrors=(told,) * 10, mirrors_total=30)))
     assert [one.reason for one in parsed.failures] == [reason]
     assert (parsed.mirrors, parsed.mirrors_total) == ((told,) * len(parsed.mirrors), 30)
     assert 0 < len(parsed.mirrors) < 10
@@ -134,12 +130,12 @@ def test_the_worker_reports_and_ends_with_zero_even_if_all_failed(pool: Pool, tm
     log = tmp_path / "log"
     environment = {
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        "GOLDPOOL_BATCH": Batch(operations=(a_blank(),), identities=(pool.identity,)).model_dump_json(),
+        "GOLDPOOL_BATCH": Batch(operations=(a_blank(),), identities=(pool.identity,)).to_json(),
         "GOLDPOOL_POOLS": str(pool.root),
         "GOLDPOOL_TERMINATION_LOG": str(log),
     }
     subprocess.run([sys.executable, "-m", "goldpool.worker"], env=environment, check=True)
-    report = Report.model_validate_json(log.read_bytes())
+    report = Report.from_json(log.read_bytes())
     assert report.failures[0].reason is FailureReason.VOLUME_CONFLICT
     assert report.locations[0].state is LocationState.OK
 

@@ -134,7 +134,7 @@ def test_what_the_first_bytes_tell(
         (Body(RAW), POLICY, FailureReason.WRONG_FORMAT, "a raw disk"),
         (Body(gzip.compress(ISO)), POLICY, FailureReason.WRONG_FORMAT, "iso"),
         (Body(b""), POLICY, FailureReason.TRANSFER_INCOMPLETE, "empty"),
-        (Body(QCOW2), POLICY.model_copy(update={"max_bytes": 1000}), FailureReason.TOO_LARGE, "1000"),
+        (Body(QCOW2), POLICY.replace(max_bytes=1000), FailureReason.TOO_LARGE, "1000"),
         (encoded(QCOW2, "gzip"), POLICY, FailureReason.SOURCE_REFUSED, "gzip"),
         (Body(QCOW2, content_range="bytes 5-10/100"), POLICY, FailureReason.SOURCE_REFUSED, "range"),
     ],

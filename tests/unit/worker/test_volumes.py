@@ -89,7 +89,7 @@ def test_a_child_is_published_with_its_sidecar(pool: Pool) -> None:
     assert pool.one(a_child(virtual_bytes=20 * MIB + 1)) is None
     volume = pool.path / "volumes/v-1"
     assert sorted(path.name for path in volume.iterdir()) == ["disk.qcow2", "volume.json"]
-    assert VolumeSidecar.model_validate_json((volume / "volume.json").read_bytes()) == VolumeSidecar(
+    assert VolumeSidecar.from_json((volume / "volume.json").read_bytes()) == VolumeSidecar(
         storage_id="v-1", owner=an_owner(), virtual_bytes=20 * MIB + 512, parent="p-1", revision=REVISION
     )
     assert b"/parents/p-1/disk.qcow2" in (volume / "disk.qcow2").read_bytes()[:65536]
@@ -256,9 +256,7 @@ def an_adoption(storage_id: str = "v-1", **owner: str) -> Adopt:
 
 
 def sidecar_of(pool: Pool, storage_id: str = "v-1") -> VolumeSidecar:
-    return VolumeSidecar.model_validate_json(
-        (pool.path / "volumes" / storage_id / "volume.json").read_bytes()
-    )
+    return VolumeSidecar.from_json((pool.path / "volumes" / storage_id / "volume.json").read_bytes())
 
 
 def test_a_restored_object_takes_its_disk_over_and_hears_what_it_is(pool: Pool) -> None:
@@ -270,7 +268,7 @@ def test_a_restored_object_takes_its_disk_over_and_hears_what_it_is(pool: Pool) 
         (found,) = report.adopted
         assert (found.index, found.parent, found.revision) == (0, sidecar.parent, sidecar.revision)
         assert found.virtual_bytes == sidecar.virtual_bytes
-        assert sidecar_of(pool) == sidecar.model_copy(update={"owner": an_owner(uid="o-2")})
+        assert sidecar_of(pool) == sidecar.replace(owner=an_owner(uid="o-2"))
     assert disk.read_bytes() == before
     assert sorted(x.name for x in disk.parent.iterdir()) == ["disk.qcow2", "volume.json"]
 

@@ -97,7 +97,7 @@ def _watch(o: Observed, mount: LocationMount, host: str) -> Plan:
         unwell = status(o, busy(reason, o.outcome.message), probed=o.now)
         return Plan(status=unwell, afterwards=settle, again_after=o.probe_failed_seconds)
     if facts is not None and _only_node_is_new(o, facts):
-        identity = mount.identity.model_copy(update={"node_uid": o.node.uid if o.node else ""})
+        identity = mount.identity.replace(node_uid=o.node.uid if o.node else "")
         rebind = Rebind(id=o.operation, location=o.location.metadata.name, identity=identity)
         if isinstance(o.outcome, Succeeded):
             return Plan(

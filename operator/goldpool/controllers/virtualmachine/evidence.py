@@ -56,7 +56,7 @@ def ended_of(pod: Obj) -> Ended | None:
     for container in pod.get("status", {}).get("containerStatuses") or []:
         message = ((container.get("state") or {}).get("terminated") or {}).get("message", "")
         try:
-            return Ended.model_validate_json(message)
+            return Ended.from_json(message)
         except ValueError:
             continue
     return None

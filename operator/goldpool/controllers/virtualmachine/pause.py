@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable
 
-from pydantic import ValidationError
-
 from goldpool.contracts.machine import GuestState
+from goldpool.contracts.model import Misread
 from goldpool.controllers.virtualmachine.observed import DiskView, Pause
 
 LOG_LINES = 60
@@ -17,8 +16,8 @@ def pause_of(log: str, disks: Iterable[DiskView]) -> tuple[Pause, ...]:
     names = {disk.name for disk in disks}
     for line in reversed(log.splitlines()):
         try:
-            said = GuestState.model_validate_json(line)
-        except ValidationError:
+            said = GuestState.from_json(line)
+        except Misread:
             continue
         if said.status != "io-error":
             return ()

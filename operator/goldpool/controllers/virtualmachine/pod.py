@@ -50,7 +50,7 @@ def pod_manifest(o: Observed) -> Obj:
         "name": "machine",
         "image": settings.image,
         "imagePullPolicy": settings.pull_policy,
-        "env": [{"name": MACHINE_ENV, "value": machine_contract(o).model_dump_json()}],
+        "env": [{"name": MACHINE_ENV, "value": machine_contract(o).to_json()}],
         "ports": [{"name": "health", "containerPort": HEALTH_PORT}],
         "readinessProbe": {
             "httpGet": {"path": "/ready", "port": "health"},

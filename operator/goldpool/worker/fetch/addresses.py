@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from typing import Final
 
-from goldpool.contracts.network import AddressRules
+from goldpool.contracts.network import AddressRules, networks
 
 Address = IPv4Address | IPv6Address
 
@@ -58,6 +58,6 @@ def _embedded(address: IPv6Address) -> Iterator[IPv4Address]:
 
 def _denied_by(address: Address, rules: AddressRules) -> object | None:
     """A network contains no address of the other family."""
-    if any(address in network for network in rules.allow):
+    if any(address in network for network in networks(rules.allow)):
         return None
-    return next((network for network in rules.deny if address in network), None)
+    return next((network for network in networks(rules.deny) if address in network), None)

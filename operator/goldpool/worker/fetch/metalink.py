@@ -11,8 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from xml.parsers import expat
 
-from pydantic import ValidationError
-
+from goldpool.contracts.model import Misread
 from goldpool.contracts.operations import Checksum
 from goldpool.worker.failures import shortened
 from goldpool.worker.fetch.checksums import HEX_DIGITS
@@ -273,8 +272,8 @@ def _unusable(url: str, kind: str) -> str | None:
 def _checksum(algorithm: str, digits: str) -> Checksum:
     if len(digits) == HEX_DIGITS[algorithm]:
         try:
-            return Checksum.model_validate({"algorithm": algorithm, "hex": digits})
-        except ValidationError:
+            return Checksum.from_fields({"algorithm": algorithm, "hex": digits})
+        except Misread:
             pass
     raise MetalinkInvalid(f"its {algorithm} digest {shortened(digits, 40)!r} is none")
 

@@ -79,15 +79,13 @@ def _fetch_by(
             one=one,
         )
     publish_parent(location, partials.publishable(partial), sidecar)
-    return _fetched(sidecar, demand).model_copy(
-        update={
-            "mirror": origin(url),
-            "attempts": attempt,
-            "transferred_bytes": partial.received,
-            "resumed_bytes": partial.resumed,
-            "etag": partial.version.etag,
-            "last_modified": partial.version.last_modified,
-        }
+    return _fetched(sidecar, demand).replace(
+        mirror=origin(url),
+        attempts=attempt,
+        transferred_bytes=partial.received,
+        resumed_bytes=partial.resumed,
+        etag=partial.version.etag,
+        last_modified=partial.version.last_modified,
     )
 
 
@@ -99,7 +97,7 @@ def _transferred(connections: Connections, url: str, common: Transfer, told: Tol
 
 def _demand(operation: Fetch, listing: Listing) -> Fetch:
     """What a metalink says of the bytes counts beside what the template says."""
-    return operation.model_copy(update={"checksums": (*operation.checksums, *listing.checksums)})
+    return operation.replace(checksums=(*operation.checksums, *listing.checksums))
 
 
 def _admitted(partial: Partial, operation: Fetch, size: int | None) -> ParentSidecar:

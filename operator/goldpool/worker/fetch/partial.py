@@ -9,12 +9,12 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
-from typing import Final, Self
+from typing import Annotated, Final, Self
 
-from pydantic import Field, ValidationError
+from msgspec import Meta
 
 from goldpool.contracts.layout import Sha256
-from goldpool.contracts.model import CONTRACT_VERSION, Contract
+from goldpool.contracts.model import CONTRACT_VERSION, Contract, Misread, Positive
 from goldpool.worker import publish
 from goldpool.worker.fetch.checkpoints import Checkpoints
 from goldpool.worker.fetch.resume import Version
@@ -39,12 +39,14 @@ class Record(Contract):
     """``transfer.json``: which bytes of which version of which URL are on the pool."""
 
     version: int = CONTRACT_VERSION
-    source: Sha256 = Field(description="of the URL, which may hold a secret")
-    total: int = Field(gt=0)
+    source: Sha256
+    """Of the URL, which may hold a secret."""
+    total: Positive
     etag: str = ""
     last_modified: str = ""
-    validator: str = Field(min_length=1)
-    received: int = Field(gt=0, description="durable, from the first byte on")
+    validator: Annotated[str, Meta(min_length=1)]
+    received: Positive
+    """Durable, from the first byte on."""
 
 
 def source_id(url: str) -> str:
@@ -84,14 +86,14 @@ class Partial:
         """What an earlier transfer left in an entry; None when nothing can be made of it."""
         try:
             with publish.directory(entry, at=at) as directory:
-                record = Record.model_validate_json(publish.read_file(RECORD, at=directory))
+                record = Record.from_json(publish.read_file(RECORD, at=directory))
             if record.version != CONTRACT_VERSION or record.received > record.total:
                 return None
             version = Version(record.total, record.etag, record.last_modified, record.validator)
             return cls(
                 entry, at=at, name=name, source=record.source, version=version, received=record.received
             )
-        except (OSError, ValidationError):
+        except (OSError, Misread):
             return None
 
     @property
@@ -167,7 +169,7 @@ class Partial:
             received=received,
         )
         publish.remove(_NEXT, at=self._directory)
-        publish.write_file(_NEXT, record.model_dump_json().encode() + b"\n", at=self._directory, mode=0o600)
+        publish.write_file(_NEXT, record.to_json().encode() + b"\n", at=self._directory, mode=0o600)
         # Not durable itself: after a power cut an older record stands here, which vouches for less.
         os.replace(_NEXT, RECORD, src_dir_fd=self._directory, dst_dir_fd=self._directory)
 

@@ -15,7 +15,7 @@ RATE_SECONDS: Final = 10.0
 def to_stdout(progress: Progress) -> None:
     """One line, ``{"progress": {...}}``, flushed; a closed stdout stops no transfer."""
     try:
-        print(f'{{"progress": {progress.model_dump_json()}}}', flush=True)
+        print(f'{{"progress": {progress.to_json()}}}', flush=True)
     except (OSError, ValueError):
         return
 

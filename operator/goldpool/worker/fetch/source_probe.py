@@ -103,7 +103,7 @@ def _as_said(probed: Probed, said: Listing) -> Probed:
         message = f"it has {probed.size} bytes, the metalink says {said.size}"
         raise MirrorFailed(FailureReason.SIZE_MISMATCH, message)
     digest = next((f"sha256:{c.hex}" for c in said.checksums if c.algorithm == "sha256"), "")
-    return probed.model_copy(update={"size": said.size or probed.size, "digest": digest})
+    return probed.replace(size=said.size or probed.size, digest=digest)
 
 
 # --- one mirror
@@ -207,12 +207,10 @@ def _understood(url: str, found: _Answer, declared: ImageFormat, policy: FetchPo
     looks_like = detected(head)
     if head and (objection := wrong_format(declared, looks_like)) is not None:
         raise MirrorFailed(FailureReason.WRONG_FORMAT, objection)
-    return probed.model_copy(
-        update={
-            "format": next(iter(looks_like), ""),
-            "compression": _COMPRESSIONS[compression] if compression is not None else "",
-            "virtual_bytes": _virtual_bytes(head, found.size if compression is None else None, declared),
-        }
+    return probed.replace(
+        format=next(iter(looks_like), ""),
+        compression=_COMPRESSIONS[compression] if compression is not None else "",
+        virtual_bytes=_virtual_bytes(head, found.size if compression is None else None, declared),
     )
 
 

@@ -6,9 +6,9 @@ from ipaddress import IPv4Address, IPv6Address
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
-from goldpool.contracts.network import AddressRules
+from goldpool.contracts.model import Misread
+from goldpool.contracts.network import AddressRules, networks
 from goldpool.worker.fetch.addresses import objection, parse, unfolded
 
 DEFAULT = AddressRules()
@@ -102,7 +102,7 @@ def test_allowed_by_default(address: str) -> None:
     ],
 )
 def test_allow_goes_before_deny(allow: list[str], deny: list[str], address: str, allowed: bool) -> None:
-    rules = AddressRules.model_validate({"allow": allow, "deny": deny})
+    rules = AddressRules.from_fields({"allow": allow, "deny": deny})
     assert (objection(parse(address), rules) is None) == allowed
 
 
@@ -114,7 +114,7 @@ def test_the_objection_names_the_address_and_the_rule() -> None:
 
 @given(st.ip_addresses(v=4))
 def test_an_address_is_refused_in_every_form_that_leads_to_it(address: IPv4Address) -> None:
-    rules = AddressRules.model_validate({"deny": [f"{address}/32"]})
+    rules = AddressRules.from_fields({"deny": [f"{address}/32"]})
     value = int(address)
     forms = [
         value | 0xFFFF << 32,
@@ -135,7 +135,7 @@ def test_an_address_is_refused_in_every_form_that_leads_to_it(address: IPv4Addre
 @given(st.ip_addresses())
 def test_every_address_is_judged(address: IPv4Address | IPv6Address) -> None:
     assert unfolded(address)
-    everything = AddressRules.model_validate({"deny": ["0.0.0.0/0", "::/0"]})
+    everything = AddressRules.from_fields({"deny": ["0.0.0.0/0", "::/0"]})
     assert objection(address, everything) is not None
     assert objection(address, AddressRules(deny=())) is None
     assert parse(str(address)) == address
@@ -146,10 +146,10 @@ def test_every_address_is_judged(address: IPv4Address | IPv6Address) -> None:
 
 @pytest.mark.parametrize("network", ["::ffff:10.0.0.0/104", "10.0.0.1/8", "mirror.example", ""])
 def test_a_rule_that_would_say_nothing_is_refused(network: str) -> None:
-    with pytest.raises(ValidationError):
-        AddressRules.model_validate({"deny": [network]})
+    with pytest.raises(Misread):
+        AddressRules.from_fields({"deny": [network]})
 
 
 def test_rules_survive_the_way_to_the_job() -> None:
-    assert AddressRules.model_validate_json(DEFAULT.model_dump_json()) == DEFAULT
-    assert ipaddress.ip_network("169.254.0.0/16") in DEFAULT.deny
+    assert AddressRules.from_json(DEFAULT.to_json()) == DEFAULT
+    assert ipaddress.ip_network("169.254.0.0/16") in networks(DEFAULT.deny)

@@ -225,7 +225,7 @@ def test_the_tool_does_not_outlive_the_worker(
     """Terminated, the worker ends it; killed, it leaves a pipe that nobody reads."""
     process = worker(pool, a_fetch(files.url(f"/{large.name}"), **slowly(MIB)), tmp_path / "log")
     assert process.stdout is not None
-    while not Progress.model_validate(json.loads(process.stdout.readline())["progress"]).done_bytes:
+    while not Progress.from_fields(json.loads(process.stdout.readline())["progress"]).done_bytes:
         pass
     (tool,) = tools(process.pid)
     process.send_signal(with_)

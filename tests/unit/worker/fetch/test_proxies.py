@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
+from goldpool.contracts.model import Misread
 from goldpool.contracts.network import Proxies
 from goldpool.worker.fetch.proxies import proxy_for
 
@@ -53,5 +53,5 @@ def test_any_list_of_hosts_is_read(no_proxy: list[str]) -> None:
     "url", ["http://user:secret@proxy/", "https://proxy", "socks5://proxy", "proxy:3128"]
 )
 def test_a_proxy_is_an_http_url_without_credentials(url: str) -> None:
-    with pytest.raises(ValidationError):
-        Proxies(http=url)
+    with pytest.raises(Misread):
+        Proxies.from_fields({"http": url})

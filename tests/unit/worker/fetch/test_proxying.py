@@ -51,7 +51,7 @@ def test_through_a_proxy_the_name_in_the_certificate_still_counts(
 
 @pytest.mark.parametrize("host", ["127.0.0.66", "127.0.66", "0x7f000042", "[::ffff:127.0.0.66]"])
 def test_an_address_in_the_url_is_judged_before_a_proxy_is_asked_for_it(host: str) -> None:
-    rules = AddressRules.model_validate({"deny": ["127.0.0.66"]})
+    rules = AddressRules.from_fields({"deny": ["127.0.0.66"]})
     with forward_proxy() as proxy:
         refused = refusal(f"http://{host}/x", addresses=rules, proxies=Proxies(http=proxy.url))
         assert refused.reason is R.ADDRESS_REFUSED

@@ -221,7 +221,7 @@ def test_a_body_that_was_left_in_the_middle_counts_up_to_there(tmp_path: Path) -
 def test_limits_are_counted_while_bytes_arrive(
     tmp_path: Path, policy: dict[str, int], free: int, reason: FailureReason | None
 ) -> None:
-    room = Room(FetchPolicy.model_validate(policy), lambda: free)
+    room = Room(FetchPolicy.from_fields(policy), lambda: free)
     with a_file(tmp_path) as fd, Sink(SparseFile(fd), Digests(), room) as sink:
         if reason is None:
             with pytest.raises(OperationFailed) as full:
