@@ -16,6 +16,7 @@ from tests.unit.controllers.builders import (
     OTHER_REVISION,
     REVISION,
     a_blank_volume,
+    a_condition,
     a_lease,
     a_machine,
     a_node,
@@ -67,8 +68,9 @@ def test_a_machine_names_only_priority_classes_that_are_allowed(
 ) -> None:
     machine = a_machine(spec={"priorityClassName": wanted} if wanted else {})
     seen = plan(with_root(None, machine, pods=replace(PODS, allowed_priority_classes=allowed)))
-    assert (reason(seen) == "PriorityClassNotAllowed") is (refusal is not None)
+    assert (names(seen) == ["Create"]) is (refusal is None)
     if refusal is not None:
+        assert reason(seen) == "PriorityClassNotAllowed"
         assert refusal in message(seen)
         assert is_stalled(seen)
         assert not seen.effects
@@ -90,8 +92,9 @@ def test_a_machine_tolerates_only_what_is_allowed(
 ) -> None:
     machine = a_machine(spec={"tolerations": [{"key": key, "operator": "Exists"} for key in keys]})
     seen = plan(with_root(None, machine, pods=replace(PODS, allowed_tolerations=allowed)))
-    assert (reason(seen) == "TolerationNotAllowed") is bool(refused)
+    assert (names(seen) == ["Create"]) is not bool(refused)
     if refused:
+        assert reason(seen) == "TolerationNotAllowed"
         assert refused in message(seen)
         assert is_stalled(seen)
         assert not seen.effects
@@ -115,6 +118,36 @@ def test_a_root_volume_is_made_for_this_very_machine() -> None:
         "reclaimPolicy": "Retain",
         "poolTags": ["fast"],
     }
+
+
+@pytest.mark.parametrize(
+    ("root", "conditions", "silent"),
+    [
+        (None, [], True),
+        (None, [a_condition(status="False", reason="Planning")], False),
+        (a_root_of(a_machine(), created=ago(0)), [], True),
+        (a_root_of(a_machine(), created=ago(2)), [], False),
+        (a_root_of(a_machine(), created=ago(0)), [a_condition(status="False", reason="Planning")], False),
+        (
+            a_root_of(
+                a_machine(),
+                created=ago(0),
+                status={"conditions": [a_condition(status="False", reason="Creating")]},
+            ),
+            [],
+            False,
+        ),
+    ],
+    ids=["no root", "no root, spoke", "bound", "bound and late", "bound, spoke", "volume spoke"],
+)
+def test_a_new_machine_leaves_the_first_word_to_its_volume(
+    root: Obj | None, conditions: list[Obj], silent: bool
+) -> None:
+    """Three writes of 60 ms, of which the last says it all; but never silent for longer than a second."""
+    found = plan(with_root(root, a_machine(status={"conditions": conditions})))
+    assert (found.status is None) is silent
+    assert not silent or (found.again_after or 0) > 0
+    assert silent or reason(found) == "WaitingForVolumes"
 
 
 @pytest.mark.parametrize(

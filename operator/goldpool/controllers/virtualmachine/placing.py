@@ -1,7 +1,5 @@
 """The steps in which the machine's disks and its ISO get their places."""
 
-from typing import Final
-
 from goldpool.api.conditions import Reason
 from goldpool.api.virtualmachine import RejectionCount
 from goldpool.api.volume import DISCARDS_KEPT
@@ -15,14 +13,11 @@ from goldpool.controllers.virtualmachine.places import (
     last_failure,
     needing_place,
 )
-from goldpool.controllers.virtualmachine.status import Draft
+from goldpool.controllers.virtualmachine.status import SAID_BY_VOLUMES_SECONDS, Draft
 from goldpool.engine.plan import EventKind, Plan, Record
 from goldpool.planning.placement import Placement, Unplaceable
 from goldpool.planning.references import template_of
 from goldpool.planning.views import ISO
-
-_SAID_BY_VOLUMES_SECONDS: Final = 1.0
-"""A bound volume says at once that its disk is made, and that is what the machine says then."""
 
 
 def heed_plans(o: Observed, draft: Draft) -> Plan | None:
@@ -115,7 +110,7 @@ def _bind(o: Observed, draft: Draft, placement: Placement) -> Plan:
     told = Record(o.raw, EventKind.NORMAL, Reason.PLACED, "Plan", f"placed{on}: {placement.sentence()}{why}")
     draft.set(rejections=[])
     if iso is None and draft.may_be_left_out():
-        return Plan(effects=(*effects, told), again_after=_SAID_BY_VOLUMES_SECONDS)
+        return Plan(effects=(*effects, told), again_after=SAID_BY_VOLUMES_SECONDS)
     stands_in = " with a fallback's parent" if any(p.fallback for p in placement.disks) else ""
     return Plan(
         effects=(*effects, told),

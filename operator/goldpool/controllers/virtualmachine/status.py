@@ -1,12 +1,16 @@
 """The status of a pass while it is being decided: what was, plus what this pass found."""
 
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from goldpool.api.virtualmachine import Avoided, PodRef, VirtualMachineStatus
 from goldpool.controllers.naming import RETRY_ANNOTATION
 from goldpool.controllers.verdict import Verdict, conditions
 from goldpool.controllers.virtualmachine.observed import DiskView, Observed
 from goldpool.controllers.virtualmachine.pod import tied_host
+
+SAID_BY_VOLUMES_SECONDS: Final = 1.0
+"""A volume is bound as soon as it is there, and then says that its disk is made: which is what the machine says then. What
+comes milliseconds before need not be said."""
 
 
 class Draft:
@@ -52,6 +56,10 @@ class Draft:
         return not self.reset and all(
             getattr(before, name) == value for name, value in self._fields.items() if name not in found_again
         )
+
+    def may_stay_silent(self) -> bool:
+        """The same, of a machine that has not said anything yet: nothing old stays to be read meanwhile."""
+        return not self._o.machine.status.conditions and self.may_be_left_out()
 
     def avoid(self, entry: Avoided) -> None:
         """Adds the place once, and counts the plan that failed."""

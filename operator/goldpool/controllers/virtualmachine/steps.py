@@ -23,7 +23,7 @@ from goldpool.controllers.virtualmachine.places import (
 )
 from goldpool.controllers.virtualmachine.placing import await_placement, await_templates, heed_plans
 from goldpool.controllers.virtualmachine.pod import tied_host
-from goldpool.controllers.virtualmachine.status import Draft
+from goldpool.controllers.virtualmachine.status import SAID_BY_VOLUMES_SECONDS, Draft
 from goldpool.engine.plan import Patch, Plan
 from goldpool.kube import resources as r
 
@@ -54,6 +54,8 @@ def await_root(o: Observed, draft: Draft) -> Plan | None:
         return Plan(status=draft.status(stalled(Reason.VOLUME_LOST, message), "Failed"))
     if spec.template_ref is not None and (stop := _without_template(o, draft, spec.template_ref.name)):
         return stop
+    if draft.may_stay_silent():
+        return Plan(effects=ensure_root(o), again_after=SAID_BY_VOLUMES_SECONDS)
     return Plan(
         effects=ensure_root(o),
         status=draft.status(busy(Reason.WAITING_FOR_VOLUMES, "the root volume is made"), "Pending"),
@@ -157,6 +159,9 @@ def await_volumes(o: Observed, draft: Draft) -> Plan | None:
             )
         made = volume.status.created_time is not None and volume.status.storage_id == volume.spec.storage_id
         if not made:
+            silent = not volume.status.conditions and draft.may_stay_silent()
+            if silent and seconds_since(volume.metadata.creation_timestamp, o.now) < SAID_BY_VOLUMES_SECONDS:
+                return Plan(again_after=SAID_BY_VOLUMES_SECONDS)
             message = message_of(volume.status.conditions) or "not made yet"
             return Plan(
                 status=draft.status(
