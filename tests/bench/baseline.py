@@ -4,6 +4,7 @@ import time
 from statistics import median
 
 from tests.bench import bare
+from tests.bench.quiet import await_quiet
 from tests.bench.sight import Sight, has_terminated, runs
 from tests.e2e.api import Obj
 from tests.e2e.site import Site
@@ -20,6 +21,7 @@ def one_bare_job(site: Site, name: str) -> float:
     def ended(pod: Obj) -> bool:
         return (pod["metadata"].get("labels") or {}).get("bench") == name and has_terminated(pod)
 
+    await_quiet()
     with Sight(site.api, "Pod", site.namespace, ended) as sight:
         began = time.monotonic()
         site.api.create(bare.a_job(name, site.namespace, _WORKER))
@@ -32,6 +34,7 @@ def one_bare_job(site: Site, name: str) -> float:
 def bare_pods(site: Site, names: list[str], like: Obj, command: list[str]) -> float:
     """Seconds from the first creation of so many pods until the last is seen Running. They are gone afterwards."""
     pods = [bare.a_pod(name, site.namespace, like, command) for name in names]
+    await_quiet()
     with Sight(site.api, "Pod", site.namespace, runs) as sight:
         began = time.monotonic()
         for pod in pods:

@@ -10,6 +10,7 @@ from hack.guests import bootsector
 from hack.guests.__main__ import write_bootsector
 from tests.bench import bare, baseline
 from tests.bench.figures import Figure
+from tests.bench.quiet import await_quiet
 from tests.bench.sight import Sight, runs
 from tests.bench.stage import Stage
 from tests.e2e.api import Obj
@@ -87,6 +88,7 @@ def _crowd(site: Site, template: str, count: int, like: Obj, command: list[str])
 
 def _machines(site: Site, template: str, names: list[str]) -> float:
     """Seconds from the first creation until the last says Running: QEMU itself said so."""
+    await_quiet()
     with Sight(site.api, "VirtualMachine", site.namespace, runs) as sight:
         began = time.monotonic()
         for name in names:

@@ -10,6 +10,7 @@ from goldpool.kube.client import KubeClient
 from tests.bench import writers
 from tests.bench.baseline import bare_job
 from tests.bench.figures import Figure
+from tests.bench.quiet import await_quiet
 from tests.bench.sight import Sight, is_ready
 from tests.bench.stage import HOSTS, Stage
 from tests.e2e.api import Obj
@@ -73,6 +74,7 @@ class _Bound:
 
 
 def _bind(stage: Stage, site: Site, volumes: Sequence[Obj]) -> _Bound:
+    await_quiet()
     operator = stage.operator
     pool = volumes[0]["spec"]["placement"]["pool"]
     jobs, written, used = len(site.jobs.of_pools(pool)), operator.writes(), operator.cpu_seconds()
@@ -115,6 +117,7 @@ def _writes_alone(stage: Stage, writes: int) -> float:
                 await client.merge_patch(r.VOLUME, name, notes, namespace)
 
     try:
+        await_quiet()
         began = time.monotonic()
         writers.each(list(enumerate(volumes)), write)
         return time.monotonic() - began
