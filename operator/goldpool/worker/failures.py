@@ -32,4 +32,7 @@ def os_failure(error: OSError) -> OperationFailed:
 
 
 def shortened(message: str, limit: int = MESSAGE_LIMIT) -> str:
-    return message if len(message) <= limit else message[: limit - 1] + "…"
+    """At most ``limit`` characters that a report can hold: a name on disk need not be UTF-8, and is read with surrogates
+    in it (PEP 383), which JSON cannot have."""
+    told = message.encode(errors="replace").decode()
+    return told if len(told) <= limit else told[: limit - 1] + "…"

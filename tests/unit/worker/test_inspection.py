@@ -1,11 +1,14 @@
 """What a Probe says of a location's content; it changes nothing."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from goldpool.contracts.facts import Inspection, LocationState
 from goldpool.contracts.operations import Known, Probe
+from goldpool.contracts.report import Report
+from goldpool.worker.report import encoded
 from tests.unit.worker.builders import LOCATION, Pool, a_blank, a_pool
 
 
@@ -66,6 +69,15 @@ def test_many_names_are_counted_and_ten_are_told(pool: Pool) -> None:
     assert (len(found.missing), found.missing_total) == (10, 40)
     assert (len(found.unknown), found.unknown_total) == (10, 30)
     assert len(found.to_json()) < 1200
+
+
+def test_a_name_that_is_not_utf_8_is_told_all_the_same(pool: Pool) -> None:
+    """A report that cannot be written loses what its Job did: one stray name would keep a location from being well."""
+    (pool.path / "volumes" / os.fsdecode(b"v-\xff")).mkdir()
+    report = pool.run(Probe(id="probe", location=LOCATION, known=known(*BOTH)))
+    (facts,) = Report.from_json(encoded(report)).locations
+    assert facts.inspection is not None
+    assert facts.inspection.unknown == ("volumes/v-?",)
 
 
 def test_a_location_that_is_not_ours_is_not_looked_into(pool: Pool) -> None:
