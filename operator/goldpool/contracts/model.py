@@ -14,7 +14,8 @@ Positive = Annotated[int, Meta(ge=1)]
 
 
 class Misread(ValueError):
-    """What arrived is not what it should be. The text names the place in it, never its content."""
+    """What arrived is not what it should be. The text names the place in it, and of its content only a field that nobody
+    knows, a word that is none of a closed set's, or a network that is none."""
 
 
 class _KeywordsOnly(msgspec.StructMeta):

@@ -17,7 +17,7 @@ from goldpool.contracts.operations import (
     Probe,
     ProbeSource,
 )
-from goldpool.contracts.report import FailureReason, Report
+from goldpool.contracts.report import Failure, FailureReason, Report
 
 IDENTITY = {"location": "loc-1", "cluster": "c-1", "pool": "std"}
 DELETION = {"kind": "DeleteVolume", "id": "d", "location": "loc-1", "storage_id": "v-1"}
@@ -121,7 +121,7 @@ def test_a_contract_is_made_by_name_and_never_changed() -> None:
 
 
 def test_reasons_travel_as_their_words() -> None:
-    assert f'"{FailureReason.POOL_FULL}"' == '"PoolFull"'
-    assert Report.from_json('{"failures": [{"index": 3, "reason": "PoolFull", "message": "m"}]}').failures[
-        0
-    ].reason is (FailureReason.POOL_FULL)
+    sent = Report(failures=(Failure(index=3, reason=FailureReason.POOL_FULL, message="m"),)).to_json()
+    assert json.loads(sent)["failures"] == [{"index": 3, "reason": "PoolFull", "message": "m"}]
+    (failure,) = Report.from_json(sent).failures
+    assert failure.reason is FailureReason.POOL_FULL

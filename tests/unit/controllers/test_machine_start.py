@@ -143,7 +143,7 @@ def test_a_root_volume_is_made_for_this_very_machine() -> None:
 def test_a_new_machine_leaves_the_first_word_to_its_volume(
     root: Obj | None, conditions: list[Obj], silent: bool
 ) -> None:
-    """Three writes of 60 ms, of which the last says it all; but never silent for longer than a second."""
+    """Of three writes in 60 ms the last says it all; a volume that says nothing for a second is not waited for."""
     found = plan(with_root(root, a_machine(status={"conditions": conditions})))
     assert (found.status is None) is silent
     assert not silent or (found.again_after or 0) > 0

@@ -213,6 +213,15 @@ def test_a_stopped_machine_forgets_what_it_does_not_want() -> None:
     assert field(plan(with_iso(NAMED, spec=WANTED | {"runStrategy": "Halted"})), "iso") == NAMED
 
 
+@pytest.mark.parametrize("recorded", [PLACE, NAMED])
+def test_what_is_not_wanted_any_more_is_forgotten_before_the_pod_is_made(recorded: dict[str, str]) -> None:
+    """With a pod, what is recorded is what that has in its drive."""
+    found = plan(with_iso(recorded, spec={}))
+    assert (effects_of(found, Create), found.again_after) == ([], 0)
+    assert field(found, "iso") is None
+    assert len(effects_of(plan(with_iso(None, spec={})), Create)) == 1
+
+
 def test_a_failed_fetch_is_avoided_and_takes_unused_disks_along() -> None:
     told = [a_condition(status="False", message="404 from the mirror")]
     failed = a_copy("Failed", status={"conditions": told})

@@ -219,6 +219,19 @@ def test_a_new_value_of_the_retry_annotation_tries_at_once(status: Obj) -> None:
     assert (field(found, "failures"), field(found, "permanent")) == (None, None)
 
 
+@pytest.mark.parametrize("failure", [REFUSED, WRONG])
+@pytest.mark.parametrize(("heeded", "at_once"), [("1", True), ("2", False)])
+def test_one_that_was_set_while_the_fetch_went_on_is_heard_when_that_has_failed(
+    failure: Failed, heeded: str, at_once: bool
+) -> None:
+    """Nothing else would bring the next pass of a failure that is final."""
+    at_work = a_parent(status={"state": "Fetching", "retry": heeded})
+    template = a_template(annotations={RETRY_ANNOTATION: "2"})
+    found = plan(observed(at_work, fetch=failure, template=template))
+    assert field(found, "state") == "Failed"
+    assert (found.again_after == 0) is at_once
+
+
 def test_a_value_that_was_acted_on_is_not_acted_on_again() -> None:
     template = a_template(annotations={RETRY_ANNOTATION: "2"})
     assert field(plan(observed(failed(permanent=True, retry="2"), template=template)), "state") == "Failed"

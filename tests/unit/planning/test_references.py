@@ -84,6 +84,13 @@ def test_a_machine_uses_a_parent_that_is_its_iso_or_will_be(
     )
 
 
+def test_only_a_machine_that_names_a_copy_holds_up_its_deletion() -> None:
+    """What has a mere place there never names a copy that is being deleted."""
+    going = a_parent(deleted="2026-05-01T12:00:00Z")
+    assert not inserts_parent(a_machine(template="debian-12"), going)
+    assert inserts_parent(a_machine(template="debian-12", parent="par-1"), going)
+
+
 def test_a_template_is_used_by_its_volumes_and_by_machines_that_have_it_as_their_iso() -> None:
     volumes = [a_volume("a"), a_volume("b", template="other")]
     machines = [a_machine(template="debian-12"), a_machine("db", template="other"), a_machine("wish")]

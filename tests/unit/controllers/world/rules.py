@@ -38,7 +38,7 @@ class Rules:
         self.writers: dict[str, str] = {}
         """storageID -> UID of the pod whose process may write there."""
         self._going: set[str] = set()
-        """UIDs of Volumes whose deletion began when nobody had a claim: it waits for none that comes later."""
+        """UIDs of Volumes that were going when nobody had a claim: their deletion waits for none that comes later."""
         self.readers: dict[str, str] = {}
         """UID of a pod -> the Parent in its CD drive."""
 
